@@ -1,0 +1,332 @@
+//! Strict JSON: one parse, sized and shallow, in which no member name occurs twice.
+//!
+//! Two readers that disagree on a repeated name are a hole (RFC 8725 section 3.10 and RFC 7519
+//! section 4), so a repeated name is an error at any depth, and nobody parses the bytes again.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A JSON value. Objects keep their order and hold each name once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// An integer that fits 64 signed bits.
+    Int(i64),
+    /// Any other finite number.
+    Float(f64),
+    /// Text.
+    String(String),
+    /// `[…]`
+    Array(Vec<Self>),
+    /// `{…}`
+    Object(Object),
+}
+
+/// The members of a JSON object, in order, each name once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object(Vec<(String, Value)>);
+
+/// What a reader accepts at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Length of the text in bytes.
+    pub bytes_max: usize,
+    /// Arrays and objects inside each other; 1 is a flat object.
+    pub depth_max: u32,
+}
+
+/// Why bytes are not the JSON we accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonError {
+    /// Longer than the limit.
+    TooLarge,
+    /// Nested deeper than the limit.
+    TooDeep,
+    /// A member name occurs twice in one object.
+    DuplicateName,
+    /// Not JSON, not UTF-8, a lone surrogate, a number out of range, or bytes after the value.
+    Syntax,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the JSON text is too large",
+            Self::TooDeep => "the JSON text is nested too deeply",
+            Self::DuplicateName => "a JSON member name occurs twice",
+            Self::Syntax => "not valid JSON",
+        })
+    }
+}
+
+/// Reads one JSON value that fills `bytes` completely.
+///
+/// # Errors
+/// [`JsonError`], the first that applies.
+pub fn parse(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
+    if bytes.len() > limits.bytes_max {
+        return Err(JsonError::TooLarge);
+    }
+    let verdict = Cell::new(JsonError::Syntax);
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let seed = Seed { depth_left: limits.depth_max, verdict: &verdict };
+    let value = seed.deserialize(&mut reader).map_err(|_| verdict.get())?;
+    reader.end().map_err(|_| JsonError::Syntax)?;
+    Ok(value)
+}
+
+/// Reads one JSON object that fills `bytes` completely.
+///
+/// # Errors
+/// [`JsonError`]; [`JsonError::Syntax`] when it is another kind of value.
+pub fn parse_object(bytes: &[u8], limits: Limits) -> Result<Object, JsonError> {
+    match parse(bytes, limits)? {
+        Value::Object(object) => Ok(object),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::String(_)
+        | Value::Array(_) => Err(JsonError::Syntax),
+    }
+}
+
+impl Object {
+    /// The member of that exact name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The member of that name if it is text.
+    #[must_use]
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// Members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Value {
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The elements, if it is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Self]> {
+        if let Self::Array(items) = self { Some(items) } else { None }
+    }
+
+    /// The object, if it is one.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Object> {
+        if let Self::Object(object) = self { Some(object) } else { None }
+    }
+
+    /// What kind of value it is, for messages.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Int(_) | Self::Float(_) => "number",
+            Self::String(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+}
+
+/// Writes `text` as a JSON string with its quotes. Control characters, DEL, U+2028 and U+2029 are
+/// escaped, so that one event stays one line in every viewer.
+pub fn write_string(out: &mut String, text: &str) {
+    use fmt::Write as _;
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[derive(Clone, Copy)]
+struct Seed<'a> {
+    depth_left: u32,
+    verdict: &'a Cell<JsonError>,
+}
+
+impl Seed<'_> {
+    fn fail<E: de::Error>(&self, why: JsonError) -> E {
+        self.verdict.set(why);
+        E::custom("refused")
+    }
+
+    fn inner<E: de::Error>(self) -> Result<Self, E> {
+        match self.depth_left.checked_sub(1) {
+            Some(depth_left) => Ok(Self { depth_left, ..self }),
+            None => Err(self.fail(JsonError::TooDeep)),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        match i64::try_from(value) {
+            Ok(value) => Ok(Value::Int(value)),
+            // 2^63 and above are only ever compared, as a date far away.
+            #[expect(clippy::as_conversions, reason = "no lossless way; the loss is wanted")]
+            Err(_) => Ok(Value::Float(value as f64)),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.into()))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(inner)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
+        let mut members: Vec<(String, Value)> = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if members.iter().any(|(known, _)| *known == name) {
+                return Err(self.fail(JsonError::DuplicateName));
+            }
+            // The look above costs n^2; no honest object of ours comes near this.
+            if members.len() >= 2048 {
+                return Err(self.fail(JsonError::TooLarge));
+            }
+            members.push((name, map.next_value_seed(inner)?));
+        }
+        Ok(Value::Object(Object(members)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits { bytes_max: 4096, depth_max: 4 };
+
+    #[test]
+    fn refuses_what_parsers_disagree_on() {
+        for (text, error) in [
+            (r#"{"a":1,"a":2}"#, JsonError::DuplicateName),
+            (r#"{"x":{"a":1,"\u0061":2}}"#, JsonError::DuplicateName),
+            (r#"{"a":1} x"#, JsonError::Syntax),
+            ("\u{feff}{}", JsonError::Syntax),
+            (r#""\ud800""#, JsonError::Syntax),
+            ("1e400", JsonError::Syntax),
+            ("[[[[[1]]]]]", JsonError::TooDeep),
+            ("", JsonError::Syntax),
+        ] {
+            assert_eq!(parse(text.as_bytes(), LIMITS), Err(error), "{text}");
+        }
+        assert_eq!(parse(b"\"\xff\"", LIMITS), Err(JsonError::Syntax));
+        assert_eq!(parse(&[b' '; 5000], LIMITS), Err(JsonError::TooLarge));
+        assert_eq!(parse(&[b'['; 4000], LIMITS), Err(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn reads_values() {
+        let object = parse_object(br#"{"s":"x","i":-1,"f":1.5,"a":[null,true]}"#, LIMITS).unwrap();
+        assert_eq!(object.get_str("s"), Some("x"));
+        assert_eq!(object.get("i"), Some(&Value::Int(-1)));
+        assert_eq!(object.get("f"), Some(&Value::Float(1.5)));
+        assert_eq!(object.get("a"), Some(&Value::Array([Value::Null, Value::Bool(true)].into())));
+        assert_eq!(object.get("S"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn strings_survive_writing(text in any::<String>()) {
+            let mut out = String::new();
+            write_string(&mut out, &text);
+            let one_line = !out.contains(['\n', '\r', '\u{2028}']);
+            prop_assert!(one_line);
+            prop_assert_eq!(parse(out.as_bytes(), Limits { bytes_max: 1 << 20, depth_max: 1 }), Ok(Value::String(text)));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes, LIMITS);
+        }
+    }
+}

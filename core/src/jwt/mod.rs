@@ -1,0 +1,1 @@
+//! JSON Web Tokens: bytes to a parsed token, claims and signature checked in the order of the OIDC text.

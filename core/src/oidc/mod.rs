@@ -1,0 +1,1 @@
+//! OpenID Connect: metadata, keys and their cache, PKCE, authorization and token endpoint.

@@ -1,0 +1,1 @@
+//! Certificates: CA loading, the client profile, encoding, signing in memory, re-parsing.

@@ -1,0 +1,1 @@
+//! Who may: allowlist, client address, rate limit, claims to roles.

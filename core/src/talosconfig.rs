@@ -1,0 +1,1 @@
+//! Surgical edits of a talosconfig: text in, text out.

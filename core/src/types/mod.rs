@@ -1,0 +1,15 @@
+//! One validated type per domain value: who holds one need not look again.
+
+mod duration;
+mod identity;
+mod role;
+mod secret;
+mod timestamp;
+mod url;
+
+pub use duration::{DurationError, GoDuration, Ttl, TtlError};
+pub use identity::{ClientId, ContextName, Issuer, IssuerError, Kid, NameError};
+pub use role::{Role, RoleError, RoleSet};
+pub use secret::Secret;
+pub use timestamp::Rfc3339;
+pub use url::{Url, UrlError};
