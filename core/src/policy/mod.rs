@@ -1,1 +1,9 @@
 //! Who may: allowlist, client address, rate limit, claims to roles.
+
+mod allowlist;
+mod cidr;
+mod client_ip;
+
+pub use allowlist::Allowlist;
+pub use cidr::{Cidr, CidrError, CidrList, ListError};
+pub use client_ip::{ClientIp, RateKey, TrustedProxies, client_ip};
