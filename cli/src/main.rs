@@ -1,1 +1,3 @@
+//! The `talosctl-oidc` command.
+
 fn main() {}
