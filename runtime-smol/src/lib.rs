@@ -1,1 +1,35 @@
 //! Runs the machines of `exchange-core` over smol: sockets, TLS, files, clocks and signals.
+//!
+//! Nothing here decides anything about tokens, certificates or policy; it moves bytes, holds
+//! deadlines and reports what happened.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`executor`] | the one executor and its threads |
+//! | [`driver`] | the task that owns a machine |
+//! | [`clock`], [`entropy`], [`signals`] | time, randomness and signals of the operating system |
+//! | [`listen`] | accept loop, connection count, deadlines, answers |
+//! | [`desk`] | hands requests of connections to a machine and its answers back |
+//! | [`callback`] | the loopback listener of a login |
+//! | [`fetch`], [`proxy`] | one outbound request |
+//! | [`tls`] | both sides of TLS; the only module that names the TLS library |
+//! | [`files`], [`token_store`], [`audit_sink`] | what is on disk, crash-safe |
+//! | [`browser`] | opens a login page |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic,
+        clippy::print_stderr,
+        reason = "a failing test should stop at the line that failed"
+    )
+)]
+
+pub mod clock;
+pub mod driver;
+pub mod entropy;
+pub mod executor;
+pub mod files;
+pub mod signals;

@@ -1,0 +1,49 @@
+//! Advisory locks between processes that change the same file.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{FileAction, FileError, FileProblem, follow, private, sibling};
+
+/// Pause between two tries. Updates take milliseconds.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The right to change one file, until dropped or until the process ends in whatever way.
+///
+/// The lock is on a neighbour `.name.lock`, as the file itself is replaced by each write. The
+/// neighbour stays: removing it would let two processes lock two different files.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Waits at most `millis` milliseconds for the right to change `path`. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`FileProblem::Busy`] when the time is over, or that the neighbour cannot be made.
+    pub fn acquire(path: &Path, millis: u64) -> Result<Self, FileError> {
+        let neighbour = sibling(&follow(path)?, ".lock")?;
+        let fail = |error: &std::io::Error| FileError::io(FileAction::Lock, &neighbour, error);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        let file = private(&mut options).open(&neighbour).map_err(|e| fail(&e))?;
+        let start = Instant::now();
+        let patience = Duration::from_millis(millis);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                    thread::sleep(PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let problem = FileProblem::Busy { millis };
+                    return Err(FileError::new(FileAction::Lock, path, problem));
+                }
+                Err(TryLockError::Error(error)) => return Err(fail(&error)),
+            }
+        }
+    }
+}
