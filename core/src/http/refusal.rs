@@ -1,0 +1,142 @@
+//! Requests that end at the codec: what was wrong and how the client is told.
+
+use alloc::format;
+use alloc::string::ToString as _;
+use core::fmt;
+
+use super::Response;
+use crate::json;
+
+/// Why the bytes of a client are no request. After the answer the connection closes, because
+/// nobody can tell where a next request would start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Head over its cap, or no end of it within the cap.
+    HeadTooLarge,
+    /// More header fields than allowed.
+    TooManyFields,
+    /// Body over its cap, by its announced length or as counted.
+    BodyTooLarge,
+    /// A line feed without carriage return, or the other way round.
+    LineEnd,
+    /// Not `method SP target SP version`.
+    RequestLine,
+    /// Method is no token or too long.
+    Method,
+    /// Target in absolute or authority form, with a fragment, or not printable ASCII.
+    Target,
+    /// HTTP, but neither 1.0 nor 1.1.
+    Version,
+    /// Malformed field: no token as name, blank before the colon, folding, control character.
+    Field,
+    /// `Host` absent in HTTP/1.1, there twice, or no host.
+    Host,
+    /// `Content-Length` is no plain number, or two of them differ.
+    ContentLength,
+    /// `Content-Length` beside `Transfer-Encoding`: the classic smuggled request.
+    LengthAndCoding,
+    /// `Transfer-Encoding` in HTTP/1.0.
+    CodingInHttp10,
+    /// A `Transfer-Encoding` other than `chunked` alone.
+    TransferCoding,
+    /// Malformed chunk.
+    Chunk,
+    /// `Expect` asks for something other than `100-continue`.
+    Expectation,
+    /// A TLS handshake where HTTP was expected.
+    Tls,
+    /// The request was not complete in time. Only a runtime can tell.
+    Timeout,
+    /// A response that must not be written: our own mistake, never the client's.
+    Unsendable,
+}
+
+impl Refusal {
+    /// Status code of the answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::LineEnd
+            | Self::RequestLine
+            | Self::Method
+            | Self::Target
+            | Self::Field
+            | Self::Host
+            | Self::ContentLength
+            | Self::LengthAndCoding
+            | Self::CodingInHttp10
+            | Self::Chunk
+            | Self::Tls => 400,
+            Self::Timeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::Expectation => 417,
+            Self::HeadTooLarge | Self::TooManyFields => 431,
+            Self::Unsendable => 500,
+            Self::TransferCoding => 501,
+            Self::Version => 505,
+        }
+    }
+
+    /// Stable code: part of the public contract.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::HeadTooLarge => "http.head_too_large",
+            Self::TooManyFields => "http.too_many_fields",
+            Self::BodyTooLarge => "http.body_too_large",
+            Self::LineEnd => "http.line_end",
+            Self::RequestLine => "http.request_line",
+            Self::Method => "http.method",
+            Self::Target => "http.target",
+            Self::Version => "http.version",
+            Self::Field => "http.field",
+            Self::Host => "http.host",
+            Self::ContentLength => "http.content_length",
+            Self::LengthAndCoding => "http.length_and_coding",
+            Self::CodingInHttp10 => "http.coding_in_http10",
+            Self::TransferCoding => "http.transfer_coding",
+            Self::Chunk => "http.chunk",
+            Self::Expectation => "http.expectation",
+            Self::Tls => "http.tls_on_plain_port",
+            Self::Timeout => "http.timeout",
+            Self::Unsendable => "http.unsendable",
+        }
+    }
+
+    /// The answer: `{"error": sentence, "code": code}` and a newline.
+    #[must_use]
+    pub fn response(self) -> Response {
+        let mut body = "{\"error\":".to_string();
+        json::write_string(&mut body, &self.to_string());
+        body.push_str(&format!(",\"code\":\"{}\"}}\n", self.code()));
+        Response::json(self.status(), body)
+            .with("cache-control", "no-store")
+            .with("x-content-type-options", "nosniff")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HeadTooLarge => "the request head is too large: send fewer or shorter headers",
+            Self::TooManyFields => "the request has too many header fields",
+            Self::BodyTooLarge => "the request body is too large",
+            Self::LineEnd => "every line of a request head must end with CR LF",
+            Self::RequestLine => "the request line is not `method target HTTP/1.1`",
+            Self::Method => "the method is not a token of at most 32 characters",
+            Self::Target => "the request target must be a plain path: send it as /path?query",
+            Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0 only",
+            Self::Field => "a header field is malformed",
+            Self::Host => "a request needs exactly one valid Host field",
+            Self::ContentLength => "Content-Length must be one plain number",
+            Self::LengthAndCoding => "Content-Length and Transfer-Encoding exclude each other",
+            Self::CodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding: send Content-Length",
+            Self::TransferCoding => "the only Transfer-Encoding accepted is chunked",
+            Self::Chunk => "the chunked body is malformed",
+            Self::Expectation => "the only expectation met is 100-continue",
+            Self::Tls => "this port speaks plain HTTP: use http:// instead of https://",
+            Self::Timeout => "the request was not complete in time",
+            Self::Unsendable => "the answer could not be written",
+        })
+    }
+}
