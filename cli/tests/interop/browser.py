@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""A browser for tests: `BROWSER=.../browser.py talosctl-oidc login …`.
+
+Opens the URL it is given, fills in every form it meets the way a person would (login, consent,
+device confirmation), follows redirects and fetches the page where that ends, which for a login is
+the loopback callback. Plain HTTP with cookies, standard library only.
+
+    INTEROP_ACCOUNT  who signs in (default alice)
+    INTEROP_DENY     when set, takes the cancel link instead of signing in
+    INTEROP_LOG      file to which each step is appended
+
+The last line on standard output is `<status> <path of the final page>`. Exit code 0 when that
+status is below 400.
+"""
+
+import http.cookiejar
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from html.parser import HTMLParser
+
+STEPS_MAX = 12
+
+
+class Page(HTMLParser):
+    """Forms with their hidden and text inputs, and links."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.forms: list[dict] = []
+        self.links: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        named = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append({"action": named.get("action", ""), "method": named.get("method", "get").lower(), "inputs": {}})
+        elif tag == "input" and "name" in named:
+            if self.forms:
+                self.forms[-1]["inputs"][named["name"]] = named.get("value", "")
+        elif tag == "a" and "href" in named:
+            self.links.append(named["href"])
+
+
+def log(line: str) -> None:
+    print(line, file=sys.stderr)
+    if path := os.environ.get("INTEROP_LOG"):
+        with open(path, "a", encoding="utf-8") as out:
+            print(line, file=out)
+
+
+def without_query(url: str) -> str:
+    """The URL as far as it may be logged: codes and states stay out."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+def main() -> int:
+    if len(sys.argv) < 2:
+        print("usage: browser.py URL", file=sys.stderr)
+        return 2
+    url = sys.argv[1]
+    account = os.environ.get("INTEROP_ACCOUNT", "alice")
+    deny = "INTEROP_DENY" in os.environ
+    opener = urllib.request.build_opener(
+        # Loopback only: a proxy from the environment would see everything.
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+    )
+    form: bytes | None = None
+    for _ in range(STEPS_MAX):
+        request = urllib.request.Request(url, data=form, headers={"Accept": "text/html"})
+        try:
+            reply = opener.open(request, timeout=20)
+        except urllib.error.HTTPError as refused:
+            reply = refused
+        here = reply.geturl()
+        html = reply.read().decode("utf-8", "replace")
+        log(f"{'POST' if form is not None else 'GET'} {without_query(url)} -> {reply.status} {without_query(here)}")
+        page = Page(html)
+        posts = [f for f in page.forms if f["method"] == "post"]
+        cancel = [link for link in page.links if link.endswith("/abort")]
+        if deny and cancel:
+            url, form = urllib.parse.urljoin(here, cancel[0]), None
+            continue
+        if reply.status >= 400 or not posts:
+            print(f"{reply.status} {urllib.parse.urlsplit(here).path}")
+            return 0 if reply.status < 400 else 1
+        inputs = dict(posts[0]["inputs"])
+        if "login" in inputs:
+            inputs["login"], inputs["password"] = account, "any"
+        url = urllib.parse.urljoin(here, posts[0]["action"])
+        form = urllib.parse.urlencode(inputs).encode()
+    print("0 too many steps")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

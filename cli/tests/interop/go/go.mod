@@ -1,0 +1,3 @@
+module talosctl-oidc/interop
+
+go 1.19
