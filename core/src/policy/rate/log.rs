@@ -1,0 +1,112 @@
+//! Times of admissions in one pool, chained by key from the oldest to the newest.
+
+use alloc::vec::Vec;
+
+use crate::machine::Mono;
+
+/// End of a chain. No node has this number, as a pool is smaller.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    at: Mono,
+    next: u32,
+}
+
+/// All admissions. Grows up to its cap and is reused from then on.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    nodes: Vec<Node>,
+    free: u32,
+    nodes_max: usize,
+}
+
+/// The admissions of one key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chain {
+    oldest: u32,
+    newest: u32,
+    len: u32,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { oldest: NONE, newest: NONE, len: 0 }
+    }
+}
+
+impl Chain {
+    pub(super) const fn len(self) -> u32 {
+        self.len
+    }
+}
+
+impl Log {
+    pub(super) fn new(nodes_max: usize) -> Self {
+        let addressable = usize::try_from(NONE).unwrap_or(usize::MAX);
+        Self { nodes: Vec::new(), free: NONE, nodes_max: nodes_max.min(addressable) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.free == NONE && self.nodes.len() >= self.nodes_max
+    }
+
+    pub(super) fn oldest(&self, chain: Chain) -> Option<Mono> {
+        self.node(chain.oldest).map(|node| node.at)
+    }
+
+    pub(super) fn newest(&self, chain: Chain) -> Option<Mono> {
+        self.node(chain.newest).map(|node| node.at)
+    }
+
+    /// Appends to `chain`; nothing happens when the pool is full.
+    pub(super) fn push(&mut self, chain: &mut Chain, at: Mono) {
+        let node = Node { at, next: NONE };
+        let index = if let Some(reused) = self.node_mut(self.free) {
+            let next_free = reused.next;
+            *reused = node;
+            core::mem::replace(&mut self.free, next_free)
+        } else {
+            if self.is_full() {
+                return;
+            }
+            let Ok(index) = u32::try_from(self.nodes.len()) else { return };
+            self.nodes.push(node);
+            index
+        };
+        match self.node_mut(chain.newest) {
+            Some(newest) => newest.next = index,
+            None => chain.oldest = index,
+        }
+        chain.newest = index;
+        chain.len = chain.len.saturating_add(1);
+    }
+
+    /// Drops the oldest of `chain`.
+    pub(super) fn pop(&mut self, chain: &mut Chain) {
+        let (index, free) = (chain.oldest, self.free);
+        let Some(node) = self.node_mut(index) else {
+            *chain = Chain::default();
+            return;
+        };
+        chain.oldest = core::mem::replace(&mut node.next, free);
+        self.free = index;
+        chain.len = chain.len.saturating_sub(1);
+        if chain.oldest == NONE {
+            *chain = Chain::default();
+        }
+    }
+
+    fn node(&self, index: u32) -> Option<&Node> {
+        self.nodes.get(usize::try_from(index).ok()?)
+    }
+
+    fn node_mut(&mut self, index: u32) -> Option<&mut Node> {
+        self.nodes.get_mut(usize::try_from(index).ok()?)
+    }
+}
