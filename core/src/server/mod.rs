@@ -1,1 +1,5 @@
 //! The server-side exchange machine.
+
+pub mod audit;
+pub mod audit_chain;
+pub mod audit_verify;
