@@ -180,7 +180,12 @@ mod tests {
 
     fn event() -> AuditEvent {
         let peer = "192.168.1.10:52431".parse().unwrap();
-        AuditEvent::new(UnixTime::from_secs(1_771_338_600), EventType::CertIssued, RequestId(7), peer)
+        AuditEvent::new(
+            UnixTime::from_secs(1_771_338_600),
+            EventType::CertIssued,
+            RequestId(7),
+            peer,
+        )
     }
 
     fn line(event: &AuditEvent) -> String {
@@ -213,7 +218,8 @@ mod tests {
 
     #[test]
     fn hostile_claims_stay_one_line() {
-        let hostile = AuditEvent { subject: Some("a\n{\"type\":\"x\"}\u{2028}\u{0}".into()), ..event() };
+        let hostile =
+            AuditEvent { subject: Some("a\n{\"type\":\"x\"}\u{2028}\u{0}".into()), ..event() };
         let line = line(&hostile);
         assert!(!line.contains(['\n', '\u{2028}', '\u{0}']), "{line}");
         let limits = json::Limits { bytes_max: 4096, depth_max: 2 };

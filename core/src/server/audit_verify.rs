@@ -40,7 +40,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable => f.write_str("not a complete JSON line"),
-            Self::Unchained => f.write_str("no seq and prev: the line was not written by the server"),
+            Self::Unchained => {
+                f.write_str("no seq and prev: the line was not written by the server")
+            }
             Self::OutOfOrder { expected, found } if found > expected => {
                 write!(f, "seq {expected} to {} are missing before it", found - 1)
             }
@@ -134,8 +136,7 @@ impl Verifier {
         let here = self.summary.lines;
         let at = |line: u64, fault: Fault| Finding { line, fault };
         let limits = json::Limits { bytes_max: LINE_BYTES_MAX, depth_max: 8 };
-        let object =
-            json::parse_object(line, limits).map_err(|_| at(here, Fault::Unreadable))?;
+        let object = json::parse_object(line, limits).map_err(|_| at(here, Fault::Unreadable))?;
         let number = match object.get("seq") {
             Some(Value::Int(number)) => u64::try_from(*number).ok(),
             _ => None,
@@ -279,7 +280,8 @@ mod tests {
     fn names_the_line_that_was_changed_removed_or_moved() {
         let good = log(12);
         let mut changed = good.clone();
-        changed[2] = String::from_utf8(changed[2].clone()).unwrap().replace("\"n\":3", "\"n\":9").into();
+        changed[2] =
+            String::from_utf8(changed[2].clone()).unwrap().replace("\"n\":3", "\"n\":9").into();
         assert_eq!(verify(&changed), Err(Finding { line: 3, fault: Fault::Changed }));
         let mut removed = good.clone();
         removed.remove(3);
