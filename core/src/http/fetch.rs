@@ -77,7 +77,8 @@ pub enum FetchError {
     Timeout,
     /// Head or body larger than allowed.
     TooLarge,
-    /// Not HTTP/1.1, cut short, or an unsupported coding.
+    /// Not HTTP/1.1, cut short, or an unsupported coding. Also a request of ours whose fields hold
+    /// control characters.
     Protocol,
     /// The proxy named by the environment refused or is unusable.
     Proxy,
@@ -113,7 +114,7 @@ impl fmt::Display for FetchError {
             Self::Tls => "the TLS handshake failed",
             Self::Timeout => "no complete answer in time",
             Self::TooLarge => "the answer is too large",
-            Self::Protocol => "the answer is not valid HTTP/1.1",
+            Self::Protocol => "request or answer is not valid HTTP/1.1",
             Self::Proxy => "the proxy refused the connection",
         })
     }

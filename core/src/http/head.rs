@@ -76,7 +76,7 @@ pub(super) enum FramingError {
 
 /// The fields that decide how a message is read, gathered in one pass.
 #[derive(Default)]
-struct Facts<'a> {
+pub(super) struct Facts<'a> {
     host: Option<&'a [u8]>,
     hosts: usize,
     length: Option<&'a [u8]>,
@@ -90,7 +90,7 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(fields: &[Header<'a>]) -> Self {
+    pub(super) fn of(fields: &[Header<'a>]) -> Self {
         let mut facts = Self::default();
         for field in fields {
             let (name, value) = (field.name, field.value);
@@ -116,7 +116,7 @@ impl<'a> Facts<'a> {
         facts
     }
 
-    fn framing(&self, version: Version) -> Result<Framing, FramingError> {
+    pub(super) fn framing(&self, version: Version) -> Result<Framing, FramingError> {
         let Some(coding) = self.coding else {
             return match self.length {
                 None => Ok(Framing::Absent),
@@ -137,7 +137,7 @@ impl<'a> Facts<'a> {
 }
 
 /// Digits and nothing else; a number beyond `usize` counts as the largest one.
-fn length(digits: &[u8]) -> Option<usize> {
+pub(super) fn length(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() {
         return None;
     }
@@ -276,7 +276,7 @@ pub(super) enum FieldsError {
 
 /// Field lines up to the empty line. The scanner has already refused bare line ends; httparse
 /// refuses folding, blanks before the colon, and control characters.
-fn fields<'table, 'bytes>(
+pub(super) fn fields<'table, 'bytes>(
     bytes: &'bytes [u8],
     table: &'table mut [Header<'bytes>; Limits::FIELDS_MAX],
     limits: &Limits,
@@ -298,7 +298,7 @@ fn fields<'table, 'bytes>(
     }
 }
 
-fn own(fields: &[Header<'_>]) -> Headers {
+pub(super) fn own(fields: &[Header<'_>]) -> Headers {
     let mut headers = Headers::default();
     for field in fields {
         headers.push(field.name, field.value);
@@ -306,7 +306,7 @@ fn own(fields: &[Header<'_>]) -> Headers {
     headers
 }
 
-fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|&byte| byte == b'\r')?;
     Some((bytes.get(..at)?, bytes.get(at + 2..)?))
 }
