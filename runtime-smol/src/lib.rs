@@ -33,3 +33,4 @@ pub mod entropy;
 pub mod executor;
 pub mod files;
 pub mod signals;
+pub mod tls;
