@@ -27,6 +27,8 @@
     )
 )]
 
+pub mod audit_sink;
+pub mod browser;
 pub mod clock;
 pub mod driver;
 pub mod entropy;
@@ -34,3 +36,4 @@ pub mod executor;
 pub mod files;
 pub mod signals;
 pub mod tls;
+pub mod token_store;
