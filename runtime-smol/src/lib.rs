@@ -27,8 +27,6 @@
     )
 )]
 
-pub mod audit_sink;
-pub mod browser;
 pub mod clock;
 pub mod driver;
 pub mod entropy;
@@ -36,4 +34,3 @@ pub mod executor;
 pub mod files;
 pub mod signals;
 pub mod tls;
-pub mod token_store;
