@@ -33,4 +33,3 @@ pub mod entropy;
 pub mod executor;
 pub mod files;
 pub mod signals;
-pub mod tls;

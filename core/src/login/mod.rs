@@ -1,4 +1,1 @@
 //! The client-side login machine.
-
-pub mod cache;
-pub mod tokens_file;

@@ -1,1 +1,52 @@
 //! Certificates: CA loading, the client profile, encoding, signing in memory, re-parsing.
+//!
+//! | step | type |
+//! |---|---|
+//! | the operator's CA | [`CaCert`], [`CaKey`] |
+//! | a key for the client | [`LeafKey`], fresh or from a certificate request |
+//! | what will be signed | [`Draft`] |
+//! | what was signed, checked again | [`Issued`] |
+//! | what somebody else issued | [`ClientCertificate`] |
+//! | the server's own TLS pair | [`TlsIdentity`] |
+
+use alloc::string::String;
+
+mod asn1;
+mod ca;
+mod certificate;
+mod csr;
+mod error;
+mod inspect;
+mod issue;
+mod leaf;
+mod name;
+pub mod pem;
+mod private_key;
+mod profile;
+mod public_key;
+mod signer;
+
+pub use ca::{CaCert, Component};
+pub use csr::{CSR_BYTES_MAX, CsrError};
+pub use error::{CaError, KeyError};
+pub use inspect::{ClientCertificate, InspectError};
+pub use issue::{Draft, Field, IssueError, Issued, SignerTrust};
+pub use leaf::LeafKey;
+pub use name::CommonName;
+pub use private_key::PrivateKey;
+pub use public_key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
+pub use signer::CaKey;
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
+        .collect()
+}
+
+/// SHA-256 of a DER certificate, as `openssl x509 -fingerprint -sha256` without the colons.
+fn fingerprint(der: &[u8]) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, der).as_ref())
+}

@@ -1,0 +1,236 @@
+//! The certificate authority that Talos accepts clients from.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::certificate::Certificate;
+use super::error::CaError;
+use super::pem::{self, Label};
+use super::public_key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
+use crate::machine::UnixTime;
+
+/// Longest chain above a client certificate that is sent along.
+const CHAIN_MAX: usize = 4;
+
+/// Parts of a cluster whose CA is sometimes taken for the Talos one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// `cluster.ca`, subject `O=kubernetes`.
+    Kubernetes,
+    /// `cluster.etcd.ca`, subject `O=etcd`.
+    Etcd,
+    /// `cluster.aggregatorCA`, subject `CN=front-proxy` or, as Talos generates it, empty.
+    Aggregator,
+}
+
+impl Component {
+    /// For messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "Kubernetes",
+            Self::Etcd => "etcd",
+            Self::Aggregator => "Kubernetes aggregator (front-proxy)",
+        }
+    }
+}
+
+/// A CA certificate that passed every check: it may sign client certificates and is in date.
+#[derive(Clone, Debug)]
+pub struct CaCert {
+    bundle: String,
+    der: Vec<u8>,
+    chain: String,
+    subject: Vec<u8>,
+    subject_key_id: Option<Vec<u8>>,
+    public_key: PublicKey,
+    not_before: UnixTime,
+    not_after: UnixTime,
+}
+
+impl CaCert {
+    /// Takes the first certificate of the text that is a usable CA.
+    ///
+    /// # Errors
+    /// [`CaError`]: of the first CA in the text when none is usable, [`CaError::NotACa`] when
+    /// there is no CA at all.
+    pub fn parse(text: &str, now: UnixTime) -> Result<Self, CaError> {
+        Self::parse_all(text, now)?.into_iter().next().ok_or(CaError::NotACa)
+    }
+
+    /// Every usable CA of the text, at least one, in order. A text with the old and the new CA is
+    /// what clients need while the CA is being rotated; the key tells which of them signs.
+    ///
+    /// # Errors
+    /// As [`CaCert::parse`].
+    pub fn parse_all(text: &str, now: UnixTime) -> Result<Vec<Self>, CaError> {
+        let blocks = pem::blocks(text)?;
+        if blocks.iter().any(|block| block.label.is_private_key()) {
+            return Err(CaError::PrivateKeyInside);
+        }
+        let ders: Vec<&[u8]> = blocks
+            .iter()
+            .filter(|block| block.label == Label::Certificate)
+            .map(|block| block.der.as_slice())
+            .collect();
+        if ders.is_empty() {
+            return Err(CaError::NoCertificate);
+        }
+        let mut usable = Vec::new();
+        let mut first_refusal = None;
+        for der in &ders {
+            match Self::load(text, der, &ders, now) {
+                Ok(ca) => usable.push(ca),
+                // Says less than any other refusal, so it must not hide one.
+                Err(CaError::NotACa) => {}
+                Err(error) => {
+                    first_refusal.get_or_insert(error);
+                }
+            }
+        }
+        if usable.is_empty() {
+            return Err(first_refusal.unwrap_or(CaError::NotACa));
+        }
+        Ok(usable)
+    }
+
+    fn load(text: &str, der: &[u8], all: &[&[u8]], now: UnixTime) -> Result<Self, CaError> {
+        let cert = Certificate::parse(der).ok_or(CaError::Malformed)?;
+        if !cert.ca {
+            return Err(CaError::NotACa);
+        }
+        if let Some(component) = other_component(&cert) {
+            return Err(CaError::WrongCa(component));
+        }
+        // RFC 5280 section 4.2.1.3: an absent extension restricts nothing.
+        if cert.key_usage.is_some_and(|usage| !usage.cert_sign) {
+            return Err(CaError::KeyUsage);
+        }
+        // Go wants clientAuth at every level that has the extension.
+        if cert.ext_key_usage.is_some_and(|usage| !usage.allows_client) {
+            return Err(CaError::NotForClients);
+        }
+        let public_key = cert.public_key().map_err(|_| CaError::UnsupportedKey)?;
+        // The last second still belongs to the certificate.
+        if cert.not_after < now {
+            return Err(CaError::Expired { not_after: cert.not_after, now });
+        }
+        Ok(Self {
+            bundle: text.into(),
+            der: der.into(),
+            chain: chain(&cert, der, all).ok_or(CaError::Malformed)?,
+            subject: cert.subject.into(),
+            subject_key_id: cert.subject_key_id.map(Into::into),
+            public_key,
+            not_before: cert.not_before,
+            not_after: cert.not_after,
+        })
+    }
+
+    /// The operator's text, byte for byte: what clients get as `ca`.
+    #[must_use]
+    pub fn bundle_text(&self) -> &str {
+        &self.bundle
+    }
+
+    /// The certificate as DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// PEM that must follow a client certificate: empty below a root, else this certificate and
+    /// the intermediates above it that stand in the same text.
+    #[must_use]
+    pub fn chain_pem(&self) -> &str {
+        &self.chain
+    }
+
+    /// The subject `Name` as DER. An issuer must be these bytes; a rebuilt name is another one.
+    #[must_use]
+    pub fn subject_der(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The value of the subjectKeyIdentifier, where there is one.
+    #[must_use]
+    pub fn subject_key_id(&self) -> Option<&[u8]> {
+        self.subject_key_id.as_deref()
+    }
+
+    /// The key that checks what the CA signs.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Kind of that key.
+    #[must_use]
+    pub fn key_algorithm(&self) -> KeyAlgorithm {
+        self.public_key.algorithm()
+    }
+
+    /// How the CA signs.
+    #[must_use]
+    pub fn signature_algorithm(&self) -> SignatureAlgorithm {
+        self.key_algorithm().signs_with()
+    }
+
+    /// First second of the CA. It may lie ahead when clocks differ; nodes decide by their own.
+    #[must_use]
+    pub fn not_before(&self) -> UnixTime {
+        self.not_before
+    }
+
+    /// Last second of the CA.
+    #[must_use]
+    pub fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// SHA-256 of the DER, lower-case hexadecimal.
+    #[must_use]
+    pub fn fingerprint_sha256(&self) -> String {
+        super::fingerprint(&self.der)
+    }
+}
+
+/// Which other CA of the cluster this is, by the names that Talos and kubeadm give.
+fn other_component(cert: &Certificate<'_>) -> Option<Component> {
+    let called = |names: &[&str]| {
+        let mut values = cert.organizations.iter().chain(&cert.common_names);
+        values.any(|value| names.contains(value))
+    };
+    // An empty SEQUENCE. Talos' own CA is always O=talos or what an operator chose.
+    if cert.subject == [0x30, 0] || called(&["front-proxy", "front-proxy-ca"]) {
+        Some(Component::Aggregator)
+    } else if called(&["etcd", "etcd-ca"]) {
+        Some(Component::Etcd)
+    } else if called(&["kubernetes", "kubernetes-ca"]) {
+        Some(Component::Kubernetes)
+    } else {
+        None
+    }
+}
+
+/// What must stand between a client certificate and the root; `None` never in practice.
+fn chain(cert: &Certificate<'_>, der: &[u8], all: &[&[u8]]) -> Option<String> {
+    let mut text = String::new();
+    if cert.is_self_issued() {
+        return Some(text);
+    }
+    text.push_str(&pem::encode(Label::Certificate, der)?);
+    let mut issuer = cert.issuer;
+    for _ in 1..CHAIN_MAX {
+        let mut others = all.iter().filter_map(|der| Some((der, Certificate::parse(der)?)));
+        let Some((der, above)) = others.find(|(_, other)| other.subject == issuer) else {
+            break;
+        };
+        if above.is_self_issued() {
+            break;
+        }
+        text.push_str(&pem::encode(Label::Certificate, der)?);
+        issuer = above.issuer;
+    }
+    Some(text)
+}

@@ -1,0 +1,61 @@
+//! The readable name in a certificate.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+/// Who the certificate was issued to, for the logs of Talos; it grants nothing.
+///
+/// 1 to 64 characters (X.520 ub-common-name) without control, line-breaking, direction-changing
+/// or invisible characters, no blank at the ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommonName(Box<str>);
+
+/// Characters that would let a name from the identity provider disguise itself in a log.
+fn disguises(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+impl CommonName {
+    /// Makes a name of a claim such as `email` or `sub`: drops the characters it may not have and
+    /// cuts it at 64. `None` when nothing is left.
+    #[must_use]
+    pub fn from_identity(claim: &str) -> Option<Self> {
+        let clean: String = claim.trim().chars().filter(|c| !disguises(*c)).take(64).collect();
+        let clean = clean.trim();
+        (!clean.is_empty()).then(|| Self(clean.into()))
+    }
+
+    /// The name as it stands in the certificate.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn keeps_what_a_reader_can_trust() {
+        let name = |s| CommonName::from_identity(s).map(|n| String::from(n.as_str()));
+        assert_eq!(name("ana@example.org").as_deref(), Some("ana@example.org"));
+        assert_eq!(name(" J\u{fc}rgen\n\u{202e} ").as_deref(), Some("J\u{fc}rgen"));
+        assert_eq!(name("\u{200b}\n"), None);
+        assert_eq!(name(&"\u{fc}".repeat(90)), Some("\u{fc}".repeat(64)));
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_twice_changes_nothing(text in any::<String>()) {
+            if let Some(name) = CommonName::from_identity(&text) {
+                prop_assert!(name.as_str().chars().count() <= 64);
+                prop_assert_eq!(CommonName::from_identity(name.as_str()), Some(name));
+            }
+        }
+    }
+}
