@@ -210,6 +210,10 @@ fn read_head(
     buffer: &mut Buffer,
     limits: &Limits,
 ) -> Result<Option<ReplyHead>, FetchError> {
+    // Another protocol may never send the end of a line: say so at once, not at the deadline.
+    if buffer.rest().iter().zip(b"HTTP/1.").any(|(got, wanted)| got != wanted) {
+        return Err(FetchError::Protocol);
+    }
     match scanner.scan(buffer.rest(), limits.head_bytes_max) {
         Scan::More => Ok(None),
         Scan::LineEnd => Err(FetchError::Protocol),

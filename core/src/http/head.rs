@@ -299,7 +299,9 @@ pub(super) fn fields<'table, 'bytes>(
 }
 
 pub(super) fn own(fields: &[Header<'_>]) -> Headers {
-    let mut headers = Headers::default();
+    let names = fields.iter().map(|field| field.name.len()).sum();
+    let values = fields.iter().map(|field| field.value.len()).sum();
+    let mut headers = Headers::with_capacity(fields.len(), names, values);
     for field in fields {
         headers.push(field.name, field.value);
     }

@@ -29,7 +29,8 @@ fn outcome(bytes: &[u8], cuts: &[usize], close: bool, is_head: bool) -> String {
             ClientEvent::NeedBytes => return "waiting".into(),
             ClientEvent::Reply(reply) => {
                 assert!(matches!(codec.poll(), ClientEvent::Done));
-                return format!("{} {:?} {:?}", reply.status, reply.headers, reply.body);
+                let fields: Vec<_> = reply.headers.iter().collect();
+                return format!("{} {fields:?} {:?}", reply.status, reply.body);
             }
             ClientEvent::Failed(error) => {
                 assert!(matches!(codec.poll(), ClientEvent::Failed(same) if same == error));

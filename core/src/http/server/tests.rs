@@ -218,7 +218,8 @@ fn outcome(bytes: &[u8], cuts: &[usize]) -> (Vec<String>, (usize, usize)) {
                 rest = &rest[taken..];
             }
             ServerEvent::Request(request) => {
-                seen.push(alloc::format!("{:?} {:?}", request.head, request.body));
+                let fields: Vec<_> = request.head.headers.iter().collect();
+                seen.push(alloc::format!("{:?} {fields:?} {:?}", request.head, request.body));
                 let mut out = vec![];
                 let after = codec.respond(&Response::json(200, "{}".into()), &mut out);
                 seen.push(alloc::format!("{after:?} {}", String::from_utf8(out).unwrap()));

@@ -1,0 +1,329 @@
+//! The cases of `vectors/http`: what comes out of the codecs, however the bytes are cut into reads.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failing test should stop at the line that failed"
+)]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use exchange_core::http::{
+    After, ClientCodec, ClientEvent, Limits, Phase, Response, ServerCodec, ServerEvent,
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    comment: String,
+    source: String,
+    side: Side,
+    #[serde(default)]
+    head: bool,
+    #[serde(default)]
+    close: bool,
+    chunks: Vec<Chunk>,
+    expect: Vec<Expect>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    Server,
+    Client,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Chunk {
+    Text(String),
+    Hex(Hex),
+    Repeat(Repeat),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hex {
+    hex: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repeat {
+    repeat: String,
+    times: usize,
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Hex(Hex { hex }) => {
+                let digits: Vec<_> = hex.chars().map(|c| c.to_digit(16).unwrap()).collect();
+                let pairs = digits.chunks(2);
+                pairs.map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
+            }
+            Self::Repeat(Repeat { repeat, times }) => repeat.repeat(*times).into_bytes(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum Expect {
+    Request(ExpectRequest),
+    Continue(bool),
+    Refuse(ExpectRefusal),
+    Closed(bool),
+    Need(String),
+    Reply(ExpectReply),
+    Failed(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectRequest {
+    method: String,
+    target: String,
+    #[serde(default)]
+    body: Chunk,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectRefusal {
+    status: u16,
+    code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectReply {
+    status: u16,
+    #[serde(default)]
+    body: Chunk,
+}
+
+/// What came out, or what should have.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Request { method: String, target: String, body: String },
+    Continue,
+    Refuse { status: u16, code: String },
+    Closed,
+    Need(String),
+    Reply { status: u16, body: String },
+    Failed(String),
+}
+
+/// Bodies as text, so that a failure can be read.
+fn text(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+impl From<&Expect> for Outcome {
+    fn from(expect: &Expect) -> Self {
+        match expect {
+            Expect::Request(ExpectRequest { method, target, body }) => Self::Request {
+                method: method.clone(),
+                target: target.clone(),
+                body: text(&body.bytes()),
+            },
+            Expect::Continue(yes) => {
+                assert!(yes, "`continue` is only ever true");
+                Self::Continue
+            }
+            Expect::Refuse(ExpectRefusal { status, code }) => {
+                Self::Refuse { status: *status, code: code.clone() }
+            }
+            Expect::Closed(yes) => {
+                assert!(yes, "`closed` is only ever true");
+                Self::Closed
+            }
+            Expect::Need(phase) => Self::Need(phase.clone()),
+            Expect::Reply(ExpectReply { status, body }) => {
+                Self::Reply { status: *status, body: text(&body.bytes()) }
+            }
+            Expect::Failed(code) => Self::Failed(code.clone()),
+        }
+    }
+}
+
+/// Sizes of the reads: a fixed one, or changing ones from a seed.
+#[derive(Clone, Copy, Debug)]
+struct Cuts {
+    fixed: Option<usize>,
+    seed: u64,
+}
+
+impl Cuts {
+    fn next(&mut self) -> usize {
+        self.fixed.unwrap_or_else(|| {
+            // xorshift; small reads are the interesting ones.
+            self.seed ^= self.seed << 13;
+            self.seed ^= self.seed >> 7;
+            self.seed ^= self.seed << 17;
+            let bits = usize::try_from(self.seed >> 40).unwrap();
+            1 + bits % (1 << (bits >> 16 & 15))
+        })
+    }
+}
+
+fn answer(codec: &mut ServerCodec, response: &Response) -> After {
+    let mut out = Vec::new();
+    let after = codec.respond(response, &mut out);
+    assert!(out.starts_with(format!("HTTP/1.1 {} ", response.status).as_bytes()));
+    after
+}
+
+fn serve(bytes: &[u8], mut cuts: Cuts) -> Vec<Outcome> {
+    let mut codec = ServerCodec::new(Limits::SERVER);
+    let (mut seen, mut rest) = (Vec::new(), bytes);
+    loop {
+        match codec.poll() {
+            ServerEvent::NeedBytes { phase } if rest.is_empty() => {
+                let phase = match phase {
+                    Phase::Idle => "idle",
+                    Phase::Head => "head",
+                    Phase::Body => "body",
+                };
+                seen.push(Outcome::Need(phase.into()));
+                return seen;
+            }
+            ServerEvent::NeedBytes { .. } => {
+                let read = cuts.next().min(codec.wants_bytes()).min(rest.len());
+                assert!(read > 0, "bytes are needed and none are wanted");
+                assert_eq!(codec.receive(&rest[..read]), read);
+                rest = &rest[read..];
+            }
+            ServerEvent::SendContinue => seen.push(Outcome::Continue),
+            ServerEvent::Request(request) => {
+                seen.push(Outcome::Request {
+                    method: request.head.method.as_str().into(),
+                    target: request.head.target.clone().into(),
+                    body: text(&request.body),
+                });
+                if answer(&mut codec, &Response::json(200, "{}".into())) == After::Close {
+                    seen.push(Outcome::Closed);
+                    return seen;
+                }
+            }
+            ServerEvent::Refuse(refusal) => {
+                let (status, code) = (refusal.status(), refusal.code().into());
+                seen.push(Outcome::Refuse { status, code });
+                assert_eq!(answer(&mut codec, &refusal.response()), After::Close);
+                return seen;
+            }
+            ServerEvent::Answering | ServerEvent::Closed => panic!("nothing is open"),
+        }
+    }
+}
+
+fn fetch(case: &Case, bytes: &[u8], mut cuts: Cuts) -> Vec<Outcome> {
+    let mut codec = ClientCodec::new(Limits::client(65_536), case.head);
+    let (mut rest, mut closed) = (bytes, !case.close);
+    loop {
+        match codec.poll() {
+            ClientEvent::NeedBytes if rest.is_empty() && closed => {
+                return vec![Outcome::Need("reply".into())];
+            }
+            ClientEvent::NeedBytes if rest.is_empty() => {
+                closed = true;
+                codec.finish();
+            }
+            ClientEvent::NeedBytes => {
+                let read = cuts.next().min(codec.wants_bytes()).min(rest.len());
+                assert!(read > 0, "bytes are needed and none are wanted");
+                assert_eq!(codec.receive(&rest[..read]), read);
+                rest = &rest[read..];
+            }
+            ClientEvent::Reply(reply) => {
+                return vec![Outcome::Reply { status: reply.status, body: text(&reply.body) }];
+            }
+            ClientEvent::Failed(error) => return vec![Outcome::Failed(error.code().into())],
+            ClientEvent::Done => panic!("done before a reply"),
+        }
+    }
+}
+
+fn cases() -> Vec<(String, Case)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors/http");
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder:?}: {e}"));
+    let mut cases = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read(&path).unwrap();
+            let case = serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+            cases.push((name, case));
+        }
+    }
+    assert!(!cases.is_empty(), "{folder:?} has no cases");
+    cases.sort_by(|a, b| a.0.cmp(&b.0));
+    cases
+}
+
+#[test]
+fn every_case_comes_out_as_written_however_it_is_cut() {
+    let mut failures = Vec::new();
+    for (name, case) in cases() {
+        assert!(!case.comment.is_empty() && !case.source.is_empty(), "{name}: say why");
+        let bytes: Vec<u8> = case.chunks.iter().flat_map(Chunk::bytes).collect();
+        let expected: Vec<Outcome> = case.expect.iter().map(Outcome::from).collect();
+        let fixed = [usize::MAX, 1, 2, 1460].map(|size| Cuts { fixed: Some(size), seed: 0 });
+        let random = (1..=8).map(|seed: u64| Cuts { fixed: None, seed: seed << 32 | 0x9e37_79b9 });
+        for cuts in fixed.into_iter().chain(random) {
+            let got = match case.side {
+                Side::Server => serve(&bytes, cuts),
+                Side::Client => fetch(&case, &bytes, cuts),
+            };
+            if got != expected {
+                failures.push(format!("{name}, {cuts:?}: {:.300}", format!("{got:?}")));
+                break;
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_refusal_that_bytes_can_cause_has_a_case() {
+    let mut codes = BTreeSet::new();
+    for (_, case) in cases() {
+        for outcome in case.expect.iter().map(Outcome::from) {
+            if let Outcome::Refuse { code, .. } | Outcome::Failed(code) = outcome {
+                codes.insert(code);
+            }
+        }
+    }
+    let expected = [
+        "fetch.protocol",
+        "fetch.too_large",
+        "http.body_too_large",
+        "http.chunk",
+        "http.coding_in_http10",
+        "http.content_length",
+        "http.expectation",
+        "http.field",
+        "http.head_too_large",
+        "http.host",
+        "http.length_and_coding",
+        "http.line_end",
+        "http.method",
+        "http.request_line",
+        "http.target",
+        "http.tls_on_plain_port",
+        "http.too_many_fields",
+        "http.transfer_coding",
+        "http.version",
+    ];
+    assert_eq!(codes.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
