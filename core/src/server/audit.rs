@@ -49,6 +49,23 @@ impl EventType {
     }
 }
 
+impl EventType {
+    /// The type of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::AuthSuccess,
+            Self::AuthFailure,
+            Self::CertIssued,
+            Self::CertError,
+            Self::AccessDenied,
+            Self::RequestRefused,
+            Self::ProviderUnavailable,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// One thing that is recorded before its answer leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {

@@ -1,0 +1,213 @@
+//! The command line as one table: parsing, `--help`, completions and man pages come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// OIDC logins for Talos Linux: short-lived client certificates instead of long-lived keys.
+#[derive(Parser, Debug)]
+#[command(
+    name = "talosctl-oidc",
+    version = crate::version::VERSION,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 usage or other error, 2 local file or configuration, \
+                  3 refused by server or policy, 4 server or provider not available, \
+                  5 login not completed.\nSet DEBUG=1 to trace what happens on stderr."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The sub-commands.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the certificate exchange server
+    Serve(Serve),
+    /// Log in with OIDC and write a short-lived certificate into the talosconfig
+    Login(Box<Login>),
+    /// Forget the cached tokens and remove the context from the talosconfig
+    Logout(Target),
+    /// Show the state of the cached tokens and of the context
+    Status(Target),
+    /// Print version, commit and build date
+    Version,
+    /// Show the whole way on this machine: provider, server, node and three users
+    Demo(Demo),
+}
+
+/// Flags of `serve`.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// YAML configuration file; environment variables TALOSCTL_OIDC_* win over it, key by key
+    #[arg(short, long, value_name = "PATH", env = "TALOSCTL_OIDC_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Validate configuration, CA and TLS files, say what would be served, and exit
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Flags of `logout` and `status`.
+#[derive(Args, Debug)]
+pub(crate) struct Target {
+    /// Name of the talosconfig context
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "oidc",
+        env = "TALOSCTL_OIDC_LOGIN_CONTEXT_NAME"
+    )]
+    pub(crate) context_name: String,
+    /// Path of the talosconfig [default: $TALOSCONFIG, else ~/.talos/config]
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_TALOSCONFIG")]
+    pub(crate) talosconfig: Option<PathBuf>,
+    /// Where tokens are kept
+    #[arg(long, value_enum, default_value_t = Store::Auto, env = "TALOSCTL_OIDC_LOGIN_TOKEN_STORE")]
+    pub(crate) token_store: Store,
+}
+
+/// Where tokens are kept between runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// The system keychain, or a file of mode 0600 where there is none
+    Auto,
+    /// The system keychain only
+    Keychain,
+    /// A file of mode 0600 in the user's configuration folder
+    File,
+    /// Nowhere: every login opens the browser
+    None,
+}
+
+/// Flags of `login`.
+#[derive(Args, Debug)]
+pub(crate) struct Login {
+    /// Exchange server; the same as --server
+    #[arg(value_name = "SERVER", conflicts_with = "server")]
+    pub(crate) server_url: Option<String>,
+    /// OIDC issuer URL, exactly as the provider spells it [default: what the server says]
+    #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_PROVIDER")]
+    pub(crate) provider: Option<String>,
+    /// OIDC client ID [default: what the server says]
+    #[arg(long, value_name = "ID", env = "TALOSCTL_OIDC_LOGIN_CLIENT_ID")]
+    pub(crate) client_id: Option<String>,
+    /// Certificate exchange server, such as https://oidc.example.com:8443
+    #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_SERVER")]
+    pub(crate) server: Option<String>,
+    /// OIDC client secret; visible to other users of this machine, so prefer the next two
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    pub(crate) client_secret: Option<String>,
+    /// File that holds the OIDC client secret; - reads standard input
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with = "client_secret",
+        env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE"
+    )]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// OIDC scopes, separated by commas; may be repeated
+    #[arg(
+        long,
+        value_name = "SCOPES",
+        value_delimiter = ',',
+        default_value = "openid,profile,email,offline_access",
+        env = "TALOSCTL_OIDC_LOGIN_SCOPES"
+    )]
+    pub(crate) scopes: Vec<String>,
+    /// Port of the local callback server; may be repeated, the first free one is used
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value = "8900",
+        env = "TALOSCTL_OIDC_LOGIN_CALLBACK_PORT"
+    )]
+    pub(crate) callback_port: Vec<u16>,
+    /// Name of the talosconfig context to write
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "oidc",
+        env = "TALOSCTL_OIDC_LOGIN_CONTEXT_NAME"
+    )]
+    pub(crate) context_name: String,
+    /// Path of the talosconfig [default: $TALOSCONFIG, else ~/.talos/config]
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_TALOSCONFIG")]
+    pub(crate) talosconfig: Option<PathBuf>,
+    /// PEM file of the only authority to trust for the exchange server
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_SERVER_CA")]
+    pub(crate) server_ca: Option<PathBuf>,
+    /// PEM file of an authority to trust for the provider, besides the system's
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_PROVIDER_CA")]
+    pub(crate) provider_ca: Option<PathBuf>,
+    /// Allow plain http to the server, and do not check its certificate: anybody on the way can
+    /// take your login
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_INSECURE")]
+    pub(crate) insecure: bool,
+    /// Stay in the foreground and renew the certificate before it ends
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_WATCH")]
+    pub(crate) watch: bool,
+    /// Get a new certificate even if the present one is still good
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Log in with a code on another device (RFC 8628)
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_DEVICE_CODE")]
+    pub(crate) device_code: bool,
+    /// Print the login URL without opening a browser
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_SKIP_OPEN_BROWSER")]
+    pub(crate) skip_open_browser: bool,
+    /// Command that opens a URL, instead of the system's
+    #[arg(long, value_name = "COMMAND", env = "TALOSCTL_OIDC_LOGIN_BROWSER_COMMAND")]
+    pub(crate) browser_command: Option<String>,
+    /// Host in the redirect URI: 127.0.0.1, localhost or [::1]
+    #[arg(
+        long,
+        value_name = "HOST",
+        default_value = "127.0.0.1",
+        env = "TALOSCTL_OIDC_LOGIN_REDIRECT_HOST"
+    )]
+    pub(crate) redirect_host: String,
+    /// Extra parameter of the authorization request, KEY=VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) auth_param: Vec<String>,
+    /// Use this ID token; no browser, no cache
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN",
+        hide_env_values = true,
+        group = "given_token"
+    )]
+    pub(crate) id_token: Option<String>,
+    /// Use the ID token in this file; no browser, no cache
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN_FILE",
+        group = "given_token"
+    )]
+    pub(crate) id_token_file: Option<PathBuf>,
+    /// Use the ID token in this environment variable; no browser, no cache
+    #[arg(long, value_name = "NAME", group = "given_token")]
+    pub(crate) id_token_env: Option<String>,
+    /// Nodes for the context, separated by commas [default: what the server says]
+    #[arg(long, value_name = "NODES", value_delimiter = ',', env = "TALOSCTL_OIDC_LOGIN_NODES")]
+    pub(crate) nodes: Vec<String>,
+    /// Where tokens are kept
+    #[arg(long, value_enum, default_value_t = Store::Auto, env = "TALOSCTL_OIDC_LOGIN_TOKEN_STORE")]
+    pub(crate) token_store: Store,
+}
+
+/// Flags of `demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Keep everything up, print commands to try, and use the real browser
+    #[arg(long)]
+    pub(crate) stay: bool,
+}

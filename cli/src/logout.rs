@@ -1,0 +1,10 @@
+//! The command `logout`.
+
+use std::process::ExitCode;
+
+use crate::exit::{Class, Failure};
+
+/// Runs the command.
+pub(crate) fn run(_: &crate::args::Target) -> Result<ExitCode, Failure> {
+    Err(Failure::new(Class::Other, "command.absent", "this build has no logout yet"))
+}

@@ -1,0 +1,10 @@
+//! The command `serve`.
+
+use std::process::ExitCode;
+
+use crate::exit::{Class, Failure};
+
+/// Runs the command.
+pub(crate) fn run(_: &crate::args::Serve) -> Result<ExitCode, Failure> {
+    Err(Failure::new(Class::Other, "command.absent", "this build has no serve yet"))
+}
