@@ -4,6 +4,7 @@ mod allowlist;
 mod cidr;
 mod client_ip;
 mod rate;
+pub mod rbac;
 
 pub use allowlist::Allowlist;
 pub use cidr::{Cidr, CidrError, CidrList, ListError};
