@@ -27,9 +27,13 @@
     )
 )]
 
+pub mod audit_sink;
+pub mod browser;
 pub mod clock;
 pub mod driver;
 pub mod entropy;
 pub mod executor;
 pub mod files;
 pub mod signals;
+pub mod tls;
+pub mod token_store;

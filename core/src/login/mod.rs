@@ -1,1 +1,4 @@
 //! The client-side login machine.
+
+pub mod cache;
+pub mod tokens_file;
