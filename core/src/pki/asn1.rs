@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use der::asn1::{
-    AnyRef, BitStringRef, GeneralizedTime, ObjectIdentifier, OctetStringRef, PrintableStringRef,
-    SetOfVec, UintRef, UtcTime, Utf8StringRef,
+    AnyRef, BitStringRef, GeneralizedTime, Ia5StringRef, ObjectIdentifier, OctetStringRef,
+    PrintableStringRef, SetOfVec, UintRef, UtcTime, Utf8StringRef,
 };
 use der::{Choice, Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged, ValueOrd};
 
@@ -145,6 +145,15 @@ impl<'a> Extension<'a> {
 pub(super) struct AuthorityKeyIdentifier<'a> {
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
     pub(super) key_id: Option<&'a OctetStringRef>,
+}
+
+/// `GeneralName`, RFC 5280 section 4.2.1.6, the two kinds a TLS server has.
+#[derive(Clone, Copy, Choice)]
+pub(super) enum GeneralName<'a> {
+    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", type = "IA5String")]
+    Dns(Ia5StringRef<'a>),
+    #[asn1(context_specific = "7", tag_mode = "IMPLICIT", type = "OCTET STRING")]
+    Ip(&'a OctetStringRef),
 }
 
 /// `TBSCertificate`, RFC 5280 section 4.1, with the fields our profiles use.

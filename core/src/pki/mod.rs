@@ -24,7 +24,9 @@ pub mod pem;
 mod private_key;
 mod profile;
 mod public_key;
+mod san;
 mod signer;
+mod tls_identity;
 
 pub use ca::{CaCert, Component};
 pub use csr::{CSR_BYTES_MAX, CsrError};
@@ -35,7 +37,9 @@ pub use leaf::LeafKey;
 pub use name::CommonName;
 pub use private_key::PrivateKey;
 pub use public_key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
+pub use san::{San, SanError};
 pub use signer::CaKey;
+pub use tls_identity::{Renewal, TlsFile, TlsIdentity, TlsIdentityError};
 
 /// Lower-case hexadecimal.
 fn hex(bytes: &[u8]) -> String {

@@ -112,6 +112,13 @@ impl PublicKey {
         Self::encode(KeyAlgorithm::Ed25519, algorithm, key)
     }
 
+    /// The P-256 key of this uncompressed point.
+    pub(super) fn p256(point: &[u8]) -> Option<Self> {
+        let parameters = Some(AnyRef::from(&asn1::P256));
+        let algorithm = AlgorithmIdentifier { algorithm: asn1::EC_PUBLIC_KEY, parameters };
+        Self::encode(KeyAlgorithm::P256, algorithm, point)
+    }
+
     fn encode(kind: KeyAlgorithm, algorithm: AlgorithmIdentifier<'_>, key: &[u8]) -> Option<Self> {
         let bits = der::asn1::BitStringRef::from_bytes(key).ok()?;
         let spki = SubjectPublicKeyInfo { algorithm, key: bits }.to_der().ok()?;
@@ -234,9 +241,15 @@ mod tests {
     fn what_is_encoded_is_read() {
         let key = PublicKey::ed25519(&[7; 32]).unwrap();
         assert_eq!(PublicKey::from_spki(key.spki()), Ok(key.clone()));
+        let mut point = [4; 65];
+        let key = PublicKey::p256(&point).unwrap();
+        assert_eq!(PublicKey::from_spki(key.spki()), Ok(key.clone()));
         let mut longer = key.spki().to_vec();
         longer.push(0);
         assert_eq!(PublicKey::from_spki(&longer), Err(KeyError::Malformed));
+        point[0] = 2;
+        let compressed = PublicKey::p256(&point).unwrap();
+        assert_eq!(PublicKey::from_spki(compressed.spki()), Err(KeyError::Unsupported));
     }
 
     #[test]
