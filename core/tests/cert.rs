@@ -15,11 +15,13 @@ use std::{env, fs};
 
 use exchange_core::machine::{Entropy, UnixTime};
 use exchange_core::pki::{
-    CaCert, CaKey, ClientCertificate, CommonName, Draft, IssueError, Issued, LeafKey, SignerTrust,
+    CaCert, CaKey, ClientCertificate, CommonName, Draft, IssueError, Issued, LeafKey, PrivateKey,
+    Renewal, San, SignerTrust, TlsIdentity, pem,
 };
 use exchange_core::types::{Role, RoleSet, Ttl};
+use proptest::prelude::*;
 use ring::rand::SystemRandom;
-use rustls_pki_types::{CertificateDer, UnixTime as WebpkiTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime as WebpkiTime};
 use serde::Deserialize;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -385,4 +387,141 @@ fn certificates_are_judged_by_the_clock_given() {
     assert!(!read.is_issued_by(&file("ca/ed25519-next.crt")));
     assert_eq!(read.fingerprint_sha256(), issued.fingerprint_sha256());
     assert_eq!(read.serial_hex(), issued.serial_hex());
+}
+
+fn tls_identity(names: &[&str]) -> TlsIdentity {
+    let names: Vec<San> = names.iter().map(|name| name.parse().unwrap()).collect();
+    TlsIdentity::generate(&names, UnixTime::from_secs(NOW), &SystemRandom::new()).unwrap()
+}
+
+fn certificate_der(text: &str) -> CertificateDer<'static> {
+    pem::blocks(text).unwrap()[0].der.to_vec().into()
+}
+
+#[test]
+fn webpki_accepts_the_tls_pair_for_its_names() {
+    let rng = SystemRandom::new();
+    let now = WebpkiTime::since_unix_epoch(std::time::Duration::from_secs(NOW));
+    let names = ["talos.example", "10.0.0.7", "fe80::1"];
+    let first = tls_identity(&names[..1]);
+    let wanted: Vec<San> = names.iter().map(|name| name.parse().unwrap()).collect();
+    let renewed = first.renew(&wanted, UnixTime::from_secs(NOW), &rng).unwrap();
+    let root = certificate_der(first.ca_cert_pem());
+    let anchors = [anchor_from_trusted_cert(&root).unwrap()];
+    let leaf_der = certificate_der(renewed.cert_pem());
+    let leaf = EndEntityCert::try_from(&leaf_der).unwrap();
+    let known = webpki::ALL_VERIFICATION_ALGS;
+    let usage = KeyUsage::server_auth();
+    leaf.verify_for_usage(known, &anchors, &[], now, usage, None, None).unwrap();
+    for name in names {
+        leaf.verify_is_valid_for_subject_name(&ServerName::try_from(name).unwrap()).unwrap();
+    }
+    let other = ServerName::try_from("other.example").unwrap();
+    assert!(leaf.verify_is_valid_for_subject_name(&other).is_err());
+    // The label and body that rustls' own reader of keys expects.
+    let key = pem::blocks(renewed.key_pem().expose_str().unwrap()).unwrap();
+    let key = PrivateKeyDer::try_from(key[0].der.to_vec()).unwrap();
+    assert!(matches!(key, PrivateKeyDer::Sec1(_)));
+}
+
+#[test]
+fn openssl_accepts_the_tls_pair_for_its_names() {
+    if !has_openssl() {
+        return;
+    }
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let identity = tls_identity(&["talos.example", "10.0.0.7"]);
+    let path = |name: &str| dir.join(format!("tls-{name}"));
+    for (file, text) in identity.files() {
+        fs::write(path(file.name()), text).unwrap();
+    }
+    let verify = |option: &str, name: &str| {
+        Command::new("openssl")
+            .args(["verify", "-x509_strict", "-attime", &NOW.to_string(), "-purpose", "sslserver"])
+            .args([option, name, "-CAfile"])
+            .arg(path("ca.crt"))
+            .arg(path("server.crt"))
+            .output()
+            .unwrap()
+    };
+    let accepted = verify("-verify_hostname", "talos.example");
+    assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+    assert!(verify("-verify_ip", "10.0.0.7").status.success());
+    assert!(!verify("-verify_ip", "10.0.0.8").status.success());
+    let mut key = Command::new("openssl");
+    key.args(["ec", "-check", "-noout", "-in"]).arg(path("server.key"));
+    assert!(key.output().unwrap().status.success());
+}
+
+/// Who comes from the Go original keeps the CA that clients have pinned.
+#[test]
+fn the_originals_tls_pair_loads_and_is_renewed() {
+    let rng = SystemRandom::new();
+    let now = UnixTime::from_secs(NOW);
+    let [ca_cert, ca_key, cert, key] =
+        ["ca.crt", "ca.key", "server.crt", "server.key"].map(|name| file(&format!("tls/{name}")));
+    let old = TlsIdentity::parse(&ca_cert, &ca_key, &cert, &key, &rng).unwrap();
+    let own: Vec<San> =
+        ["localhost", "127.0.0.1", "::1"].iter().map(|name| name.parse().unwrap()).collect();
+    assert_eq!(old.names(), own);
+    assert_eq!(old.needs_renewal(now, &own), Renewal::Nothing);
+    let wanted: Vec<San> = own.into_iter().chain(["10.0.0.7".parse().unwrap()]).collect();
+    assert_eq!(old.needs_renewal(now, &wanted), Renewal::Certificate);
+    let new = old.renew(&wanted, now, &rng).unwrap();
+    assert_eq!(new.ca_cert_pem(), ca_cert);
+    let root = certificate_der(&ca_cert);
+    let anchors = [anchor_from_trusted_cert(&root).unwrap()];
+    let leaf_der = certificate_der(new.cert_pem());
+    let leaf = EndEntityCert::try_from(&leaf_der).unwrap();
+    let at = WebpkiTime::since_unix_epoch(std::time::Duration::from_secs(NOW));
+    let (known, usage) = (webpki::ALL_VERIFICATION_ALGS, KeyUsage::server_auth());
+    leaf.verify_for_usage(known, &anchors, &[], at, usage, None, None).unwrap();
+}
+
+/// Files of a folder with that ending.
+fn texts(folder_name: &str, ending: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder().join(folder_name)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Half-right input reaches deeper than noise: one base64 digit of a real file is another one.
+    #[test]
+    fn no_damage_panics(which: prop::sample::Index, at: prop::sample::Index, digit in "[A-Za-z0-9+/=]") {
+        let now = UnixTime::from_secs(NOW);
+        let damaged = |texts: Vec<String>| {
+            let mut text = which.get(&texts).clone();
+            let at = at.index(text.len());
+            text.replace_range(at..=at, &digit);
+            text
+        };
+        let cert = damaged(texts("ca", "crt"));
+        if let Ok(ca) = CaCert::parse(&cert, now) {
+            let serial = Entropy::new([0; 16]);
+            let set = roles(&["os:reader"]);
+            let _ = Draft::new(&ca, &set, None, Ttl::DEFAULT, now, fresh(), serial);
+        }
+        if let Ok(read) = ClientCertificate::parse(&cert) {
+            let _ = read.matches_key(&file("ca/p256.key"));
+            let _ = read.is_issued_by(&file("ca/p256.crt"));
+        }
+        if let Ok(key) = PrivateKey::parse_pem(&damaged(texts("ca", "key"))) {
+            let _ = key.matches(ca("p256").public_key());
+        }
+        let request = damaged(texts("csr", "csr"));
+        if let Ok(leaf) = LeafKey::from_csr(request.as_bytes()) {
+            // The digit was the same one, or padding.
+            let known: Vec<LeafKey> = texts("csr", "csr")
+                .iter()
+                .filter_map(|text| LeafKey::from_csr(text.as_bytes()).ok())
+                .collect();
+            prop_assert!(known.iter().any(|known| known.public() == leaf.public()));
+        }
+    }
 }
