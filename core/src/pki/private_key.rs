@@ -218,3 +218,57 @@ fn pkcs1(der: &[u8]) -> Result<PrivateKey, KeyError> {
     let public = RsaPublicKey { modulus, exponent }.to_der().map_err(|_| KeyError::Malformed)?;
     Ok(PrivateKey(Kind::Rsa { der: Zeroizing::new(der.into()), public, weak_exponent }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use der::asn1::BitStringRef;
+    use proptest::prelude::*;
+    use ring::rand::SystemRandom;
+
+    #[test]
+    fn version_2_of_pkcs8_is_read() {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+        let public = PublicKey::ed25519(pair.public_key().as_ref()).unwrap();
+        let key = PrivateKey::parse_der(document.as_ref()).unwrap();
+        assert_eq!(key.matches(&public), Ok(true));
+        assert_eq!(key.matches(&PublicKey::ed25519(&[7; 32]).unwrap()), Ok(false));
+        assert_eq!(alloc::format!("{key:?}"), "PrivateKey(redacted)");
+    }
+
+    fn ec(scalar: &[u8], curve: Option<ObjectIdentifier>) -> Result<Vec<u8>, KeyError> {
+        let point = [4; 65];
+        let key = EcPrivateKey {
+            version: 1,
+            scalar: OctetStringRef::new(scalar).unwrap(),
+            curve,
+            public: Some(BitStringRef::from_bytes(&point).unwrap()),
+        };
+        match PrivateKey::parse_der(&key.to_der().unwrap())?.0 {
+            Kind::Ec { scalar, .. } => Ok(scalar.to_vec()),
+            Kind::Ed25519(_) | Kind::Rsa { .. } => Err(KeyError::Malformed),
+        }
+    }
+
+    #[test]
+    fn ec_scalars_get_the_width_of_their_curve() {
+        let mut padded = vec![0; 31];
+        padded.push(9);
+        assert_eq!(ec(&[9], Some(asn1::P256)), Ok(padded.clone()));
+        padded.insert(0, 0);
+        assert_eq!(ec(&padded, Some(asn1::P256)).unwrap().len(), 32);
+        assert_eq!(ec(&[9; 33], Some(asn1::P256)), Err(KeyError::Malformed));
+        assert_eq!(ec(&[9; 48], Some(asn1::P384)), Ok(vec![9; 48]));
+        assert_eq!(ec(&[9; 32], None), Err(KeyError::Unsupported));
+        assert_eq!(ec(&[9; 32], Some(asn1::ED25519)), Err(KeyError::Unsupported));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let _ = PrivateKey::parse_der(&bytes);
+        }
+    }
+}
