@@ -10,7 +10,6 @@
 //! | [`clock`], [`entropy`], [`signals`] | time, randomness and signals of the operating system |
 //! | [`listen`] | accept loop, connection count, deadlines, answers |
 //! | [`desk`] | hands requests of connections to a machine and its answers back |
-//! | [`callback`] | the loopback listener of a login |
 //! | [`fetch`], [`proxy`] | one outbound request |
 //! | [`tls`] | both sides of TLS; the only module that names the TLS library |
 //! | [`files`], [`token_store`], [`audit_sink`] | what is on disk, crash-safe |
@@ -30,10 +29,12 @@
 pub mod audit_sink;
 pub mod browser;
 pub mod clock;
+pub mod desk;
 pub mod driver;
 pub mod entropy;
 pub mod executor;
 pub mod files;
+pub mod listen;
 pub mod signals;
 pub mod tls;
 pub mod token_store;
