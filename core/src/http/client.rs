@@ -89,8 +89,7 @@ impl ClientCodec {
     /// [`Self::wants_bytes`]. Poll before offering the others again.
     #[must_use = "bytes that were not taken must be offered again"]
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
-        let wanted = bytes.get(..self.wants_bytes()).unwrap_or(bytes);
-        self.buffer.take_in(wanted)
+        if self.wants_bytes() == 0 { 0 } else { self.buffer.take_in(bytes) }
     }
 
     /// The peer has closed its side in order. Over TLS that is a close_notify; an abrupt end must
@@ -275,8 +274,7 @@ impl ConnectCodec {
     /// Takes received bytes and returns how many it took; see [`ClientCodec::receive`].
     #[must_use = "bytes that were not taken must be offered again"]
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
-        let wanted = bytes.get(..self.wants_bytes()).unwrap_or(bytes);
-        self.buffer.take_in(wanted)
+        if self.wants_bytes() == 0 { 0 } else { self.buffer.take_in(bytes) }
     }
 
     /// The proxy has closed the connection.

@@ -132,8 +132,7 @@ impl ServerCodec {
     /// [`Self::wants_bytes`]. Poll before offering the others again.
     #[must_use = "bytes that were not taken must be offered again"]
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
-        let wanted = bytes.get(..self.wants_bytes()).unwrap_or(bytes);
-        self.buffer.take_in(wanted)
+        if self.wants_bytes() == 0 { 0 } else { self.buffer.take_in(bytes) }
     }
 
     /// What to do next. `NeedBytes` repeats until bytes come.

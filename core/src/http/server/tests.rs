@@ -215,6 +215,7 @@ fn outcome(bytes: &[u8], cuts: &[usize]) -> (Vec<String>, (usize, usize)) {
                 }
                 let size = cuts.next().unwrap_or(usize::MAX).clamp(1, rest.len());
                 let taken = codec.receive(&rest[..size]);
+                assert!(taken > 0, "a codec that needs bytes takes some");
                 rest = &rest[taken..];
             }
             ServerEvent::Request(request) => {
