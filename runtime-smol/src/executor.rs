@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::thread;
+use std::time::Duration;
 
 use smol::channel::{Receiver, bounded};
-use smol::{Executor, Task, future};
+use smol::{Executor, Task, Timer, future};
 
 static EXECUTOR: Executor<'static> = Executor::new();
 
@@ -35,11 +36,11 @@ pub fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) 
     EXECUTOR.spawn(task)
 }
 
-/// `work`, or `None` when `millis` milliseconds pass first.
+/// `work`, or `None` when `millis` milliseconds pass first, not counting time in suspend.
 pub async fn within<T>(millis: u64, work: impl Future<Output = T>) -> Option<T> {
     let work = async { Some(work.await) };
     let timer = async {
-        crate::clock::sleep(millis).await;
+        Timer::after(Duration::from_millis(millis)).await;
         None
     };
     future::or(work, timer).await

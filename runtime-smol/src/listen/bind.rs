@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use smol::net::TcpListener;
 
@@ -155,9 +155,9 @@ fn socket(address: SocketAddr) -> io::Result<TcpListener> {
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
     // A restarted server must not wait for the old connections to be forgotten.
     sockopt::set_socket_reuseaddr(&fd, true)?;
-    if let IpAddr::V6(ip) = address.ip() {
+    if address.is_ipv6() {
         // Whether `::` includes IPv4 is otherwise a setting of the system.
-        sockopt::set_ipv6_v6only(&fd, !ip.is_unspecified())?;
+        sockopt::set_ipv6_v6only(&fd, !address.ip().is_unspecified())?;
     }
     bind(&fd, &address)?;
     listen(&fd, BACKLOG)?;

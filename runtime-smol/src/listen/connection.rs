@@ -60,7 +60,7 @@ pub(super) async fn serve<S: Service>(
     };
     let Some(stream) = stream else { return };
     let codec = ServerCodec::new(limits.http);
-    let connection = Connection { stream, codec, peer, ticket, shared: &shared };
+    let mut connection = Connection { stream, codec, peer, ticket, shared: &shared };
     connection.run().await;
 }
 
@@ -106,7 +106,7 @@ async fn tell_to_use_tls(tcp: TcpStream, ticket: &Ticket, limits: &ListenLimits)
     codec.respond(&Response::json(400, body.to_owned()), &mut out);
     let mut stream = Stream::plain(tcp);
     if let Some(Ok(())) = within(limits.write_millis, stream.write_all(&out)).await {
-        finish(stream, ticket, limits).await;
+        finish(&mut stream, ticket, limits).await;
     }
 }
 
@@ -119,7 +119,7 @@ struct Connection<'a, S> {
 }
 
 impl<S: Service> Connection<'_, S> {
-    async fn run(mut self) {
+    async fn run(&mut self) {
         let limits = self.shared.limits;
         // Since when nothing has come, and since when the current request comes.
         let mut quiet = mono();
@@ -139,36 +139,33 @@ impl<S: Service> Connection<'_, S> {
                     match self.read(phase, deadline).await {
                         Waited::Done(Ok(1..)) => {}
                         Waited::Done(Ok(0)) if phase == Phase::Idle => {
-                            return self.close().await;
+                            return Box::pin(self.close()).await;
                         }
                         // The client has closed its sending side amid a request, or is too slow.
                         Waited::Done(Ok(0)) | Waited::Late if phase != Phase::Idle => {
                             self.notice(Notice::Late { peer: self.peer, phase });
-                            return self.refuse(Refusal::Timeout).await;
+                            return Box::pin(self.refuse(Refusal::Timeout)).await;
                         }
-                        Waited::Late | Waited::Evicted => return self.close().await,
+                        Waited::Late | Waited::Evicted => return Box::pin(self.close()).await,
                         Waited::Done(Ok(_) | Err(_)) => return,
                     }
                 }
                 ServerEvent::SendContinue => {
-                    if !self.write(CONTINUE).await {
+                    if !Box::pin(self.write(CONTINUE)).await {
                         return;
                     }
                 }
                 ServerEvent::Request(request) => {
-                    let response = self.answer(request).await;
-                    if self.ticket.is_draining() {
-                        self.codec.close_after_response();
-                    }
-                    match self.respond(&response).await {
+                    // Boxed like all that is rare: an idle connection keeps no room for it.
+                    match Box::pin(self.serve_request(request)).await {
                         Some(After::KeepAlive) => (quiet, begun) = (mono(), None),
-                        Some(After::Close) => return self.finish().await,
+                        Some(After::Close) => return Box::pin(self.finish()).await,
                         None => return,
                     }
                 }
                 ServerEvent::Refuse(refusal) => {
                     self.notice(Notice::Refused { peer: self.peer, refusal });
-                    return self.refuse(refusal).await;
+                    return Box::pin(self.refuse(refusal)).await;
                 }
                 ServerEvent::Answering | ServerEvent::Closed => return,
             }
@@ -194,6 +191,14 @@ impl<S: Service> Connection<'_, S> {
             })
         });
         ticket.wait(what, deadline, read).await
+    }
+
+    async fn serve_request(&mut self, request: Request) -> Option<After> {
+        let response = self.answer(request).await;
+        if self.ticket.is_draining() {
+            self.codec.close_after_response();
+        }
+        self.respond(&response).await
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -228,18 +233,18 @@ impl<S: Service> Connection<'_, S> {
         taken
     }
 
-    async fn refuse(mut self, refusal: Refusal) {
+    async fn refuse(&mut self, refusal: Refusal) {
         if self.respond(&refusal.response()).await.is_some() {
             self.finish().await;
         }
     }
 
-    async fn finish(self) {
-        Box::pin(finish(self.stream, &self.ticket, &self.shared.limits)).await;
+    async fn finish(&mut self) {
+        finish(&mut self.stream, &self.ticket, &self.shared.limits).await;
     }
 
     /// Ends a connection on which nothing is under way.
-    async fn close(mut self) {
+    async fn close(&mut self) {
         let _ = within(CLOSE_MILLIS, self.stream.close()).await;
     }
 
@@ -250,7 +255,7 @@ impl<S: Service> Connection<'_, S> {
 
 /// Closes our side and reads on for a moment. Closing a socket with unread bytes resets the
 /// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
-async fn finish(mut stream: Stream, ticket: &Ticket, limits: &ListenLimits) {
+async fn finish(stream: &mut Stream, ticket: &Ticket, limits: &ListenLimits) {
     if !matches!(within(CLOSE_MILLIS, stream.close()).await, Some(Ok(()))) {
         return;
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use exchange_core::machine::Mono;
 use exchange_core::policy::{ClientIp, RateKey};
+use smol::Timer;
 
 use super::ListenLimits;
 use crate::clock;
@@ -183,13 +185,15 @@ impl Ticket {
         work: impl Future<Output = T>,
     ) -> Waited<T> {
         let mut work = pin!(work);
-        let mut timer = pin!(clock::sleep_until(Some(deadline)));
+        // A plain timer: thousands of these should not wake to see whether a laptop slept.
+        let left = Duration::from_millis(deadline.since(clock::mono()));
+        let mut timer = Timer::after(left);
         let mut place = Place { registry: &self.registry, key: None };
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Waited::Done(done));
             }
-            if timer.as_mut().poll(cx).is_ready() {
+            if Pin::new(&mut timer).poll(cx).is_ready() {
                 return Poll::Ready(Waited::Late);
             }
             let mut book = self.registry.lock();
