@@ -23,7 +23,7 @@ mod persist;
 pub use persist::ImportError;
 
 /// Settings of a [`KeyCache`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCacheConfig {
     /// What the provider may do.
     pub policy: DiscoveryPolicy,

@@ -152,6 +152,11 @@ impl Verifier {
             };
         };
         match self.expected {
+            // Lines of a time before the chain are followed by its first line or by none: else a
+            // damaged first line would pass as one of them.
+            None if self.summary.unchained > 0 && number != 1 => {
+                return Err(at(here, Fault::OutOfOrder { expected: 1, found: number }));
+            }
             None => {
                 self.summary.first = Some(number);
                 self.tree = (number == 1).then(Frontier::default);

@@ -1,0 +1,368 @@
+//! The exchange as a chain of types, each made only by consuming the one before:
+//! [`Call`] -> [`Admitted`] -> [`Presented`] -> [`Checked`] -> [`Verified`] -> [`Grant`] -> draft.
+//!
+//! There is no other way to a certificate, so a check that is left out does not compile.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use zeroize::Zeroizing;
+
+use super::audit::{AuditEvent, EventType};
+use super::refusal::Refusal;
+use super::setup::Setup;
+use crate::http::{Method, RequestHead};
+use crate::json::{self, Limits, Value};
+use crate::jwt::{CheckedToken, ParsedToken, VerifiedToken, VerifyKey};
+use crate::machine::{Entropy, Mono, Now, RequestId, UnixTime};
+use crate::pki::{CommonName, Draft, Issued, LeafKey};
+use crate::policy::rbac::Decision;
+use crate::policy::{ClientIp, RateKey, RateLimited, RateLimiter, SubjectKey, client_ip};
+use crate::types::{RoleSet, Ttl};
+
+/// Random bytes that ride in on each request: serial number, leaf seed, session token.
+pub const ENTROPY_BYTES: usize = 80;
+
+/// Which listener a request came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The one for everybody.
+    Main,
+    /// The one for metrics only.
+    Metrics,
+}
+
+/// One complete request, as the runtime hands it over; size and time caps have held.
+pub struct Call {
+    /// Echoed in the answer.
+    pub id: RequestId,
+    /// Address of the peer, as the socket says.
+    pub peer: SocketAddr,
+    /// Whether the peer speaks TLS with us.
+    pub tls: bool,
+    /// Which listener it came in by.
+    pub door: Door,
+    /// Connections open at this moment, for the metrics.
+    pub connections: usize,
+    /// Head.
+    pub head: RequestHead,
+    /// Body; wiped on drop, as it holds a token.
+    pub body: Zeroizing<Vec<u8>>,
+    /// Fresh randomness for whatever this request needs.
+    pub entropy: Entropy<ENTROPY_BYTES>,
+}
+
+/// Who asked, and what is recorded about it so far.
+#[derive(Debug)]
+pub struct Trail {
+    /// The request.
+    pub id: RequestId,
+    /// The peer.
+    pub peer: SocketAddr,
+    /// The client, by a trusted proxy's word where there is one.
+    pub client: ClientIp,
+    /// When the request was complete.
+    pub since: Mono,
+    /// Events to be written before the answer leaves.
+    pub events: Vec<AuditEvent>,
+}
+
+impl Trail {
+    /// An event about this request.
+    fn event(&self, at: UnixTime, kind: EventType) -> AuditEvent {
+        let behind_proxy = self.client != ClientIp::from(self.peer.ip());
+        AuditEvent {
+            client: behind_proxy.then_some(self.client),
+            ..AuditEvent::new(at, kind, self.id, self.peer)
+        }
+    }
+
+    /// Records a refusal, with the identity if a token was good before it came to that.
+    pub fn refuse(&mut self, at: UnixTime, refusal: &Refusal) {
+        let known = self.events.iter().find(|event| event.kind == EventType::AuthSuccess);
+        let (subject, email) =
+            known.map(|event| (event.subject.clone(), event.email.clone())).unwrap_or_default();
+        let event = AuditEvent {
+            subject,
+            email,
+            code: Some(refusal.code()),
+            error: Some(refusal.detail()),
+            ..self.event(at, refusal.event())
+        };
+        self.events.push(event);
+    }
+}
+
+/// A request to `/exchange` from a client that may ask.
+pub struct Admitted(Call);
+
+impl Call {
+    /// Step 1 and 2: rate limit, then allowlist. A refused request has used up its budget too.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`], [`Refusal::IpNotAllowed`].
+    pub fn admit(self, now: Mono, gate: &mut Gate, setup: &Setup) -> Result<Admitted, Refusal> {
+        let client = self.client(setup);
+        if let Some(limiter) = &mut gate.by_address {
+            limiter.admit(now, client.rate_key()).map_err(too_many)?;
+        }
+        if !setup.allowlist.allows(client) {
+            return Err(Refusal::IpNotAllowed);
+        }
+        Ok(Admitted(self))
+    }
+
+    /// The client's address by the written trust rule.
+    #[must_use]
+    pub fn client(&self, setup: &Setup) -> ClientIp {
+        client_ip(self.peer.ip(), &self.head.headers, &setup.trusted_proxies)
+    }
+
+    /// What is recorded about this request so far: nothing but who asked.
+    #[must_use]
+    pub fn trail(&self, now: Mono, setup: &Setup) -> Trail {
+        let client = self.client(setup);
+        Trail { id: self.id, peer: self.peer, client, since: now, events: Vec::new() }
+    }
+}
+
+/// The counters that admission uses up.
+pub struct Gate {
+    /// Requests per client address.
+    pub by_address: Option<RateLimiter<RateKey>>,
+    /// Certificates per subject.
+    pub by_subject: Option<RateLimiter<SubjectKey>>,
+}
+
+fn too_many(limited: RateLimited) -> Refusal {
+    Refusal::RateLimited { retry_after_secs: limited.retry_after_secs }
+}
+
+/// A token that reads as one, and the key the certificate will be for.
+pub struct Presented {
+    token: ParsedToken,
+    seal: Seal,
+}
+
+/// What the certificate is made with, besides the identity.
+struct Seal {
+    leaf: LeafKey,
+    serial: Entropy<16>,
+}
+
+/// Member limits of the request body: one flat object; foreign members may nest a little.
+const BODY_LIMITS: Limits = Limits { bytes_max: 65_536, depth_max: 16 };
+
+impl Admitted {
+    /// Step 3 to 5: method, body, form of the token.
+    ///
+    /// # Errors
+    /// The refusals of method, body, request and token form.
+    pub fn present(self, setup: &Setup) -> Result<Presented, Refusal> {
+        let Call { head, body, entropy, .. } = self.0;
+        if head.method != Method::Post {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        let object = json::parse_object(&body, BODY_LIMITS).map_err(|_| Refusal::InvalidJson)?;
+        let token = match object.get("id_token") {
+            None | Some(Value::Null) => return Err(Refusal::TokenMissing),
+            Some(Value::String(token)) if token.is_empty() => return Err(Refusal::TokenMissing),
+            Some(Value::String(token)) => token,
+            Some(
+                Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Array(_)
+                | Value::Object(_),
+            ) => return Err(Refusal::InvalidJson),
+        };
+        if head.headers.get("authorization").is_some_and(is_bearer) {
+            return Err(Refusal::AmbiguousToken);
+        }
+        let (leaf_seed, serial) = split(entropy);
+        let leaf = match object.get("csr") {
+            None | Some(Value::Null) if setup.require_csr => return Err(Refusal::CsrRequired),
+            None | Some(Value::Null) => {
+                LeafKey::from_seed(leaf_seed).map_err(|_| Refusal::SignerFailed)?
+            }
+            Some(Value::String(pem)) => LeafKey::from_csr(pem.as_bytes()).map_err(Refusal::Csr)?,
+            Some(
+                Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Array(_)
+                | Value::Object(_),
+            ) => return Err(Refusal::InvalidJson),
+        };
+        let token = ParsedToken::parse(token).map_err(Refusal::Token)?;
+        Ok(Presented { token, seal: Seal { leaf, serial } })
+    }
+}
+
+/// Whether an `Authorization` value carries a token (RFC 6750 section 2.1).
+fn is_bearer(value: &[u8]) -> bool {
+    value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+}
+
+/// Deals the randomness of a request out to its uses.
+fn split(entropy: Entropy<ENTROPY_BYTES>) -> (Entropy<32>, Entropy<16>) {
+    let bytes = entropy.into_bytes();
+    let (mut seed, mut serial) = ([0; 32], [0; 16]);
+    for (to, from) in seed.iter_mut().zip(bytes.iter()) {
+        *to = *from;
+    }
+    for (to, from) in serial.iter_mut().zip(bytes.iter().skip(32)) {
+        *to = *from;
+    }
+    (Entropy::new(seed), Entropy::new(serial))
+}
+
+/// A token whose claims fit; its signature is still to be checked.
+pub struct Checked {
+    token: CheckedToken,
+    seal: Seal,
+}
+
+impl Presented {
+    /// Everything about the token that needs no key (OpenID Connect Core 1.0, 3.1.3.7).
+    ///
+    /// # Errors
+    /// [`Refusal::Token`].
+    pub fn check(self, now: UnixTime, setup: &Setup) -> Result<Checked, Refusal> {
+        let token = self.token.check(now, &setup.expect).map_err(Refusal::Token)?;
+        Ok(Checked { token, seal: self.seal })
+    }
+}
+
+/// A token that the provider signed for us.
+pub struct Verified {
+    token: VerifiedToken,
+    seal: Seal,
+}
+
+impl Checked {
+    /// The token, for choosing its key.
+    #[must_use]
+    pub const fn token(&self) -> &CheckedToken {
+        &self.token
+    }
+
+    /// The signature. Records `auth_success`.
+    ///
+    /// # Errors
+    /// [`Refusal::Token`].
+    pub fn verify(
+        self,
+        now: UnixTime,
+        key: &VerifyKey,
+        trail: &mut Trail,
+    ) -> Result<Verified, Refusal> {
+        let token = self.token.verify(key).map_err(Refusal::Token)?;
+        let event = AuditEvent {
+            subject: Some(token.subject().into()),
+            email: token.email().map(Box::from),
+            issuer: Some(token.issuer().into()),
+            ..trail.event(now, EventType::AuthSuccess)
+        };
+        trail.events.push(event);
+        Ok(Verified { token, seal: self.seal })
+    }
+}
+
+/// An identity with at least one role. Only the rules make one.
+pub struct Grant {
+    subject: String,
+    email: Option<String>,
+    roles: RoleSet,
+    seal: Seal,
+}
+
+impl Verified {
+    /// Step 6: the limit per subject, then claims to roles.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`], [`Refusal::Denied`].
+    pub fn grant(
+        self,
+        now: Now,
+        gate: &mut Gate,
+        setup: &Setup,
+        explained: &mut Vec<String>,
+    ) -> Result<Grant, Refusal> {
+        if let Some(limiter) = &mut gate.by_subject {
+            limiter.admit(now.mono, SubjectKey::of(self.token.subject())).map_err(too_many)?;
+        }
+        let decision = if setup.debug {
+            let explanation = setup.roles.explain(self.token.claims());
+            *explained = explanation.lines;
+            explanation.decision
+        } else {
+            setup.roles.decide(self.token.claims())
+        };
+        let roles = match decision {
+            Decision::Granted(roles) => roles,
+            Decision::Denied(reason) => return Err(Refusal::Denied(reason)),
+        };
+        Ok(Grant {
+            subject: self.token.subject().into(),
+            email: self.token.email().map(String::from),
+            roles,
+            seal: self.seal,
+        })
+    }
+}
+
+impl Grant {
+    /// Step 7: the certificate, up to the signature.
+    ///
+    /// # Errors
+    /// [`Refusal::Issue`].
+    pub fn draft(self, now: UnixTime, setup: &Setup) -> Result<(Draft, Holder), Refusal> {
+        let name = self
+            .email
+            .as_deref()
+            .and_then(CommonName::from_identity)
+            .or_else(|| CommonName::from_identity(&self.subject));
+        let draft = Draft::new(
+            &setup.ca,
+            &self.roles,
+            name.as_ref(),
+            setup.ttl,
+            now,
+            self.seal.leaf,
+            self.seal.serial,
+        )
+        .map_err(Refusal::Issue)?;
+        Ok((draft, Holder { subject: self.subject, email: self.email }))
+    }
+}
+
+/// Whom a certificate in the making is for.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// `sub`.
+    pub subject: String,
+    /// `email`.
+    pub email: Option<String>,
+}
+
+impl Trail {
+    /// Records `cert_issued`.
+    pub fn issued(&mut self, now: UnixTime, holder: &Holder, issued: &Issued, setup: &Setup) {
+        let lifetime = issued.not_after().since(now);
+        let event = AuditEvent {
+            subject: Some(holder.subject.as_str().into()),
+            email: holder.email.as_deref().map(Box::from),
+            issuer: Some(setup.expect.issuer.as_str().into()),
+            roles: issued.roles().as_slice().to_vec(),
+            ttl: Ttl::from_secs(lifetime).ok(),
+            expiry: Some(issued.not_after()),
+            serial: Some(issued.serial_hex().into()),
+            fingerprint: Some(issued.fingerprint_sha256().into()),
+            ..self.event(now, EventType::CertIssued)
+        };
+        self.events.push(event);
+    }
+}
