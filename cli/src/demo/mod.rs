@@ -1,8 +1,12 @@
 //! The command `demo`: the whole way on one machine.
 
+mod browser;
+mod ca;
 mod methods;
+mod node;
 mod page;
 mod provider;
+mod wire;
 
 use std::process::ExitCode;
 

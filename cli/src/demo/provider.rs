@@ -8,14 +8,16 @@ use std::sync::Mutex;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use exchange_core::http::form::{Form, encode_form};
-use exchange_core::http::{Method, RequestHead, Response};
+use exchange_core::http::{Method, Request, RequestHead, Response};
 use exchange_core::json;
 use exchange_core::machine::UnixTime;
+use exchange_core::types::Url;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 use super::page;
+use super::wire::Answer;
 
 /// The client that the provider knows.
 pub(crate) const CLIENT_ID: &str = "talosctl-demo";
@@ -103,7 +105,7 @@ impl Provider {
     }
 
     /// Answers one request.
-    pub(crate) fn answer(&self, now: UnixTime, head: &RequestHead, body: &[u8]) -> Response {
+    pub(crate) fn respond(&self, now: UnixTime, head: &RequestHead, body: &[u8]) -> Response {
         match (&head.method, head.path()) {
             (Method::Get, "/.well-known/openid-configuration") => self.metadata(),
             (Method::Get, "/jwks") => self.jwks(),
@@ -308,6 +310,12 @@ impl Provider {
     }
 }
 
+impl Answer for Provider {
+    fn answer(&self, request: &Request, _: &[Vec<u8>]) -> Response {
+        self.respond(exchange_smol::clock::wall(), &request.head, &request.body)
+    }
+}
+
 /// The authorization request, as far as it matters here (RFC 6749 section 4.1.1, RFC 7636 4.3).
 struct Asked {
     client_id: String,
@@ -340,23 +348,25 @@ impl Asked {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        // RFC 8252 section 7.3: loopback literals, any port.
-        let loopback = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
         if self.client_id != CLIENT_ID {
             Err("The client is not known here.")
         } else if self.response_type != "code" {
             Err("Only response_type=code is offered.")
         } else if self.challenge_method != "S256" || self.challenge.len() != 43 {
             Err("PKCE with S256 is mandatory.")
-        } else if !loopback.iter().any(|start| self.redirect_uri.starts_with(start))
-            || self.redirect_uri.contains(['?', '#', '\r', '\n'])
-        {
+        } else if !self.returns_to_loopback() {
             Err("The redirect URI is not a loopback address.")
         } else if !self.openid {
             Err("The scope openid is missing.")
         } else {
             Ok(())
         }
+    }
+
+    /// RFC 8252 section 7.3: plain HTTP to this machine, on any port.
+    fn returns_to_loopback(&self) -> bool {
+        let Ok(url) = self.redirect_uri.parse::<Url>() else { return false };
+        url.is_loopback() && !url.is_https() && !url.target().contains('?')
     }
 }
 
@@ -365,3 +375,6 @@ fn oauth_error(code: &str, text: &str) -> Response {
     Response::json(status, format!("{{\"error\":\"{code}\",\"error_description\":\"{text}\"}}"))
         .with("cache-control", "no-store")
 }
+
+#[cfg(test)]
+mod tests;
