@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 /// Where a node stands in the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Its bytes. Of a block collection: from its first child to the end of its last; of a block
-    /// scalar: to the end of its last line.
+    /// Its bytes. Of a block collection: from its first key or dash to the end of its last child;
+    /// of a block scalar: its lines without the header; of text with an anchor or tag: with them.
     pub bytes: Range<usize>,
     /// Line, from 1.
     pub line: usize,
@@ -35,7 +35,7 @@ pub struct Place {
 pub struct Node {
     /// What it is.
     pub value: Value,
-    /// Where it stands, without its anchor and tag.
+    /// Where it stands.
     pub place: Place,
     /// Whether `&name` precedes it.
     pub anchored: bool,

@@ -136,9 +136,11 @@ impl Builder<'_> {
                     text: Zeroizing::new(text.into_owned()),
                     plain: style == ScalarStyle::Plain,
                 };
+                let mut place = self.offsets.place(span);
+                self.tidy(&mut place, style, &scalar.text);
                 let node = Node {
                     value: Value::Scalar(scalar),
-                    place: self.offsets.place(span),
+                    place,
                     anchored: anchor > 0,
                     tagged: tag.is_some(),
                 };
@@ -175,7 +177,8 @@ impl Builder<'_> {
             None => return Err(at(YamlFault::Syntax, span.start)),
             Some(Open::Seq { items, frame }) => {
                 let last = items.last().map(|node| node.place.bytes.end);
-                (Value::Seq(Seq { items, flow }), frame, None, last)
+                let first = items.first().and_then(|node| self.dash_before(&node.place));
+                (Value::Seq(Seq { items, flow }), frame, first, last)
             }
             Some(Open::Map { pairs, frame, .. }) => {
                 let first = pairs.first().map(|pair| pair.key_place.clone());
@@ -190,7 +193,8 @@ impl Builder<'_> {
             // The event's own end takes in blanks and comments behind the bracket.
             place.bytes.end = start.saturating_add(1);
         } else {
-            // The event stands before an anchor or tag; the first key is where the block begins.
+            // The event stands before an anchor or tag, and of a list that is not indented behind
+            // the first dash; the first key or dash is where the block begins.
             if let Some(first) = first {
                 place = first;
             }
@@ -198,6 +202,32 @@ impl Builder<'_> {
         }
         let node = Node { value, place, anchored: frame.anchored, tagged: frame.tagged };
         self.insert(node, span)
+    }
+
+    /// Where the `-` of a list's item stands, if only blanks are between.
+    fn dash_before(&self, item: &Place) -> Option<Place> {
+        let before = self.text.get(..item.bytes.start)?;
+        let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
+        let start = item.bytes.start.checked_sub(blanks.checked_add(1)?)?;
+        let column = item.column.checked_sub(blanks.checked_add(1)?)?;
+        (self.text.as_bytes().get(start) == Some(&b'-')).then_some(Place {
+            bytes: start..item.bytes.end,
+            line: item.line,
+            column,
+        })
+    }
+
+    /// Takes blanks and comments off the end that the parser counts in.
+    fn tidy(&self, place: &mut Place, style: ScalarStyle, text: &str) {
+        let raw = self.text.get(place.bytes.clone()).unwrap_or_default();
+        let len = match style {
+            ScalarStyle::Plain if text.is_empty() => 0,
+            ScalarStyle::Plain => raw.trim_end().len(),
+            ScalarStyle::SingleQuoted => quoted_len(raw, b'\''),
+            ScalarStyle::DoubleQuoted => quoted_len(raw, b'"'),
+            ScalarStyle::Literal | ScalarStyle::Folded => raw.len(),
+        };
+        place.bytes.end = place.bytes.start.saturating_add(len);
     }
 
     fn insert(&mut self, node: Node, span: Span) -> Result<(), YamlError> {
@@ -231,4 +261,26 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// Length of the quoted text at the start of `raw`, quotes included; all of it where an anchor or
+/// tag stands first.
+fn quoted_len(raw: &str, quote: u8) -> usize {
+    let mut bytes = raw.bytes().enumerate();
+    if bytes.next().is_none_or(|(_, first)| first != quote) {
+        return raw.len();
+    }
+    while let Some((at, byte)) = bytes.next() {
+        if byte == b'\\' && quote == b'"' {
+            bytes.next();
+        } else if byte == quote {
+            // Two single quotes are one inside.
+            if quote == b'\'' && raw.as_bytes().get(at.saturating_add(1)) == Some(&quote) {
+                bytes.next();
+            } else {
+                return at.saturating_add(1);
+            }
+        }
+    }
+    raw.len()
 }

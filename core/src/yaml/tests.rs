@@ -60,12 +60,16 @@ fn places_are_bytes_even_with_wide_characters_and_crlf() {
 
 #[test]
 fn collections_know_their_ends() {
-    let text = "a:\n  - x\n  - y   # c\n\n# tail\nb: {c: d, e: [f]}  # z\nc: |\n  one\n\nd: ''\n";
+    let text = "a:\n  - x\n  - y   # c\n\n# tail\nb: {c: d, e: [f]}  # z\nc: |\n  one\n\nd: ''  # y\n'e' :\n- \"\\\"#\" # x\n- y\n";
     let doc = parse(text).unwrap().unwrap();
     let slice = |key: &str| &text[doc.map().unwrap().get(key).unwrap().place.bytes.clone()];
     assert_eq!(slice("a"), "- x\n  - y");
     assert_eq!(slice("b"), "{c: d, e: [f]}");
     assert_eq!(slice("d"), "''");
+    assert_eq!(slice("e"), "- \"\\\"#\" # x\n- y");
+    assert_eq!(&text[doc.map().unwrap().pair("e").unwrap().key_place.bytes.clone()], "'e'");
+    let list = doc.map().unwrap().get("e").unwrap().seq().unwrap();
+    assert_eq!(&text[list.items[0].place.bytes.clone()], "\"\\\"#\"");
     assert_eq!((doc.place.line, doc.place.column), (1, 1));
 }
 
