@@ -221,6 +221,10 @@ impl Scalar {
     /// Whether quotes would change what some YAML reader makes of it: null, boolean, number, date.
     fn is_word(&self) -> bool {
         let text = self.text.as_str();
+        let host = text.split_once(':').map_or(text, |(host, _)| host);
+        if host.parse::<core::net::Ipv4Addr>().is_ok() {
+            return false;
+        }
         WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
             || text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
     }

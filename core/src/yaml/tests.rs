@@ -112,9 +112,28 @@ fn hostile_texts_end_quickly() {
 #[test]
 fn quoting_keeps_the_text_for_every_reader() {
     assert_eq!(quote("prod-1"), "prod-1");
-    assert_eq!(quote("10.0.0.1"), "\"10.0.0.1\"");
-    for word in ["", "null", "Yes", "no", "~", "123", "1e3", "-x", "a: b", "a #b", "*x", "&x", "on"]
-    {
+    for plain in ["10.0.0.1", "10.0.0.1:50000", "https://a.example", "LS0t/+=="] {
+        assert_eq!(quote(plain), plain);
+    }
+    for word in [
+        "",
+        "null",
+        "Yes",
+        "no",
+        "~",
+        "123",
+        "1e3",
+        "-x",
+        "a: b",
+        "a #b",
+        "1.5",
+        "2024-01-01",
+        "12:30",
+        "0x1f",
+        "*x",
+        "&x",
+        "on",
+    ] {
         assert!(quote(word).starts_with('"'), "{word}");
     }
 }
