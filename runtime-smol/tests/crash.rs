@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -39,14 +40,16 @@ fn killed(kind: &str, place: &Path, millis: u64) -> Vec<String> {
         .spawn()
         .unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (say, started) = mpsc::channel();
     let lines = thread::spawn(move || {
         let mut lines = stdout.lines().map_while(Result::ok);
         // The harness says a word or two first.
-        let started = lines.any(|line| line.ends_with("started"));
-        assert!(started, "the writer did not start");
+        assert!(lines.any(|line| line.ends_with("started")), "the writer did not start");
+        say.send(()).unwrap();
         lines.collect::<Vec<_>>()
     });
-    thread::sleep(Duration::from_millis(60 + millis));
+    started.recv_timeout(Duration::from_secs(60)).unwrap();
+    thread::sleep(Duration::from_millis(10 + millis));
     child.kill().unwrap();
     child.wait().unwrap();
     lines.join().unwrap()

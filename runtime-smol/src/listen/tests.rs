@@ -31,8 +31,14 @@ impl Service for Echo {
 }
 
 impl Echo {
-    fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> bool {
-        self.notices.lock().unwrap().iter().any(wanted)
+    /// Whether a notice comes. It may be a moment later than what the client sees.
+    async fn heard(&self, wanted: impl Fn(&Notice) -> bool) -> bool {
+        let comes = async {
+            while !self.notices.lock().unwrap().iter().any(&wanted) {
+                clock::sleep(5).await;
+            }
+        };
+        within(3000, comes).await.is_some()
     }
 }
 
@@ -160,8 +166,8 @@ fn a_slow_head_or_body_gets_408() {
             let took = mono().since(start);
             assert!((wait..wait + 3000).contains(&took), "{took} for {wait}");
         }
-        assert!(running.echo.heard(|n| matches!(n, Notice::Late { phase: Phase::Head, .. })));
-        assert!(running.echo.heard(|n| matches!(n, Notice::Late { phase: Phase::Body, .. })));
+        assert!(running.echo.heard(|n| matches!(n, Notice::Late { phase: Phase::Head, .. })).await);
+        assert!(running.echo.heard(|n| matches!(n, Notice::Late { phase: Phase::Body, .. })).await);
     });
 }
 
@@ -234,7 +240,7 @@ fn what_is_no_request_is_answered_and_counted() {
         }
         let refused =
             |n: &Notice| matches!(n, Notice::Refused { refusal: Refusal::BodyTooLarge, .. });
-        assert!(running.echo.heard(refused));
+        assert!(running.echo.heard(refused).await);
     });
 }
 
@@ -279,7 +285,7 @@ fn a_service_that_does_not_answer_is_503() {
         let (line, body) = read_one(&mut stream).await;
         assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
         assert!(body.contains("server.overloaded"));
-        assert!(running.echo.heard(|n| matches!(n, Notice::Unanswered { .. })));
+        assert!(running.echo.heard(|n| matches!(n, Notice::Unanswered { .. })).await);
     });
 }
 
@@ -393,7 +399,7 @@ fn a_handshake_that_stalls_is_cut() {
         assert!(mono().since(start) < 4000);
         let timed_out =
             |n: &Notice| matches!(n, Notice::Handshake { kind: io::ErrorKind::TimedOut, .. });
-        assert!(running.echo.heard(timed_out));
+        assert!(running.echo.heard(timed_out).await);
     });
 }
 
