@@ -1,4 +1,9 @@
 //! The command line as one table: parsing, `--help`, completions and man pages come from here.
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments of arguments are help texts, read in a terminal"
+)]
 
 use std::path::PathBuf;
 
