@@ -8,6 +8,7 @@
 //! | [`executor`] | the one executor and its threads |
 //! | [`driver`] | the task that owns a machine |
 //! | [`clock`], [`entropy`], [`signals`] | time, randomness and signals of the operating system |
+//! | [`names`] | how this machine is called |
 //! | [`listen`] | accept loop, connection count, deadlines, answers |
 //! | [`desk`] | hands requests of connections to a machine and its answers back |
 //! | [`fetch`], [`proxy`] | one outbound request |
@@ -36,6 +37,7 @@ pub mod executor;
 pub mod fetch;
 pub mod files;
 pub mod listen;
+pub mod names;
 pub mod proxy;
 pub mod signals;
 pub mod tls;

@@ -169,8 +169,8 @@ table! {
         "Address for metrics, plain HTTP. Default: none.";
     THREADS "threads" Kind::Number { min: 1, max: 64 }, "1", false,
         "Threads that serve connections.";
-    MAX_CONNECTIONS "max_connections" Kind::Number { min: 1, max: 65_535 }, "512", false,
-        "Connections at one time; more are closed at once.";
+    MAX_CONNECTIONS "max_connections" Kind::Number { min: 1, max: 65_535 }, "4096", false,
+        "Connections at one time; beyond it the one that has waited longest makes room.";
 
     AUDIT_LOG "audit_log" Kind::Path, "-", false,
         "File for audit lines; - is standard output.";

@@ -17,6 +17,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use admin::Admin;
@@ -102,6 +103,8 @@ pub enum Output {
         tbs: Vec<u8>,
         /// What the certificate says it is signed with.
         algorithm: SignatureAlgorithm,
+        /// [`Setup::generation`] whose CA key must sign: the configuration may have changed since.
+        generation: u64,
     },
     /// Write every audit event, then answer; if writing fails, answer 503 instead.
     Respond {
@@ -151,12 +154,13 @@ struct WaitingForSignature {
     trail: Trail,
     holder: Holder,
     draft: Draft,
+    setup: Arc<Setup>,
     until: Mono,
 }
 
 /// The exchange server as a pure state machine.
 pub struct Server {
-    setup: Setup,
+    setup: Arc<Setup>,
     gate: Gate,
     keys: KeyCache,
     effects: EffectIds,
@@ -179,7 +183,7 @@ impl Server {
         let mut server = Self {
             gate: gate(&setup),
             keys: KeyCache::new(setup.expect.issuer.clone(), setup.keys.clone())?,
-            setup,
+            setup: Arc::new(setup),
             effects: EffectIds::default(),
             fetching: None,
             for_keys: VecDeque::new(),
@@ -253,22 +257,23 @@ impl Server {
         let effect = self.effects.mint();
         let (tbs, algorithm) = (draft.tbs().to_vec(), draft.signature_algorithm());
         let until = now.mono.plus_millis(SIGN_WAIT_MILLIS);
-        self.for_signature.insert(effect, WaitingForSignature { trail, holder, draft, until });
-        self.outputs.push_back(Output::Sign { effect, tbs, algorithm });
+        let setup = Arc::clone(&self.setup);
+        let generation = setup.generation;
+        self.for_signature
+            .insert(effect, WaitingForSignature { trail, holder, draft, setup, until });
+        self.outputs.push_back(Output::Sign { effect, tbs, algorithm, generation });
     }
 
     fn on_signed(&mut self, now: Now, effect: EffectId, result: Result<Vec<u8>, SignError>) {
         let Some(waiting) = self.for_signature.remove(&effect) else { return };
-        let WaitingForSignature { mut trail, holder, draft, .. } = waiting;
+        let WaitingForSignature { mut trail, holder, draft, setup, .. } = waiting;
         let issued = result.map_err(|_| Refusal::SignerFailed).and_then(|signature| {
-            draft
-                .finish(&signature, &self.setup.ca, self.setup.signer_trust)
-                .map_err(Refusal::Issue)
+            draft.finish(&signature, &setup.ca, setup.signer_trust).map_err(Refusal::Issue)
         });
         match issued {
             Ok(issued) => {
-                trail.issued(now.wall, &holder, &issued, &self.setup);
-                let response = routes::certificate(now.wall, &issued, &self.setup);
+                trail.issued(now.wall, &holder, &issued, &setup);
+                let response = routes::certificate(now.wall, &issued, &setup);
                 self.respond(now, trail, "ok", response);
             }
             Err(refusal) => self.refuse(now, trail, &refusal),
@@ -352,7 +357,7 @@ impl Server {
         {
             self.gate = gate(&setup);
         }
-        self.setup = setup;
+        self.setup = Arc::new(setup);
         self.retry_parked(now);
     }
 

@@ -25,6 +25,8 @@ pub struct ClientFacts {
 
 /// Everything the server decides by. Replaced as a whole when the configuration is reloaded.
 pub struct Setup {
+    /// Counts configurations, so that a signature order names the key it is for.
+    pub generation: u64,
     /// What an ID token must say.
     pub expect: Expectations,
     /// How keys are fetched and kept.

@@ -1,0 +1,138 @@
+//! Where the audit log stood: the chain is continued, and the admin pages are rebuilt.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use exchange_core::json::{self, Limits, Object};
+use exchange_core::server::Input;
+use exchange_core::server::audit_chain::{Chain, CheckpointKey};
+use exchange_core::server::audit_verify::{LINE_BYTES_MAX, resume};
+use exchange_smol::{entropy, files};
+use smol::channel::Sender;
+
+use super::load::refused;
+use super::log;
+use crate::exit::Failure;
+
+/// Lines handed to the machine at one time.
+const REPLAY_LINES: usize = 256;
+
+/// Path of the chain's state beside the log.
+pub(super) fn state_path(log: &Path) -> PathBuf {
+    let mut name = log.file_name().unwrap_or_default().to_owned();
+    name.push(".chain");
+    log.with_file_name(name)
+}
+
+/// Takes back a line that a killed process left half written: its answer never left.
+fn mend(path: &Path) -> std::io::Result<()> {
+    let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else { return Ok(()) };
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    let length = file.metadata()?.len();
+    let window = length.min(u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX));
+    file.seek(SeekFrom::Start(length - window))?;
+    let mut tail = Vec::new();
+    file.take(window).read_to_end(&mut tail)?;
+    let file = OpenOptions::new().write(true).open(path)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let torn = tail.len() - whole;
+    if torn > 0 {
+        let torn = u64::try_from(torn).unwrap_or_default();
+        file.set_len(length - torn)?;
+        log::warn(&format!("audit log: {torn} bytes of a line that was never finished removed"));
+    }
+    Ok(())
+}
+
+/// Where the chain of this log stands.
+///
+/// Only complete lines count. A log that does not fit its state starts a chain of its own, which
+/// `audit verify` will show.
+pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
+    let fail = |error: &std::io::Error| {
+        refused("audit.not_readable", format!("audit_log {}: {error}", path.display()))
+    };
+    mend(path).map_err(|error| fail(&error))?;
+    let state = files::read_if_there(&state_path(path), 16_384)
+        .ok()
+        .flatten()
+        .and_then(|bytes| Chain::from_state(std::str::from_utf8(&bytes).ok()?));
+    let file = match File::open(path) {
+        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => file,
+        Ok(_) => return Ok(state.unwrap_or_default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(state.unwrap_or_default());
+        }
+        Err(error) => return Err(fail(&error)),
+    };
+    let mut chain = state.unwrap_or_default();
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(|error| fail(&error))?;
+        match resume(Some(chain), &[&line]) {
+            Some(further) => chain = further,
+            None => {
+                log::error(
+                    "the audit log does not continue where its state says: lines are missing or \
+                     changed; a new chain begins (talosctl-oidc audit verify says where)",
+                );
+                return Ok(Chain::default());
+            }
+        }
+    }
+    Ok(chain)
+}
+
+/// Reads the log again for the admin pages, in the background.
+pub(super) fn replay(path: PathBuf, inputs: Sender<Input>) {
+    let work = move || {
+        let Ok(file) = File::open(&path) else { return };
+        let mut batch: Vec<Object> = Vec::new();
+        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+            let limits = Limits { bytes_max: LINE_BYTES_MAX, depth_max: 4 };
+            if let Ok(object) = json::parse_object(&line, limits) {
+                batch.push(object);
+            }
+            if batch.len() >= REPLAY_LINES {
+                let full = std::mem::take(&mut batch);
+                if inputs.send_blocking(Input::Replay(full)).is_err() {
+                    return;
+                }
+            }
+        }
+        let _ = inputs.send_blocking(Input::Replay(batch));
+    };
+    exchange_smol::executor::spawn(smol::unblock(work)).detach();
+}
+
+/// The key that signs checkpoints: kept in `data_dir`, else of this run only.
+pub(super) fn checkpoint_key(kept: Option<&Path>) -> Result<CheckpointKey, Failure> {
+    let none = || refused("entropy.unavailable", "the operating system gives no randomness");
+    let fresh = || entropy::draw::<32>().map_err(|_| none());
+    let seed = match kept {
+        None => fresh()?.into_bytes(),
+        Some(path) => match files::read_if_there(path, 64) {
+            Ok(Some(bytes)) => {
+                let seed: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
+                    let text = format!("{} is not a 32-byte key: remove it", path.display());
+                    refused("audit.key", text)
+                })?;
+                zeroize::Zeroizing::new(seed)
+            }
+            Ok(None) => {
+                let seed = fresh()?.into_bytes();
+                let dir = path.parent().unwrap_or(Path::new("."));
+                let written = files::create_private_dir(dir)
+                    .and_then(|()| files::write_atomic(path, seed.as_slice(), 0o600));
+                if let Err(error) = written {
+                    log::warn(&format!("audit key: {error}; this run signs with a key of its own"));
+                }
+                seed
+            }
+            Err(error) => return Err(refused(error.code(), format!("data_dir: {error}"))),
+        },
+    };
+    CheckpointKey::from_seed("talosctl-oidc", &seed).ok_or_else(none)
+}

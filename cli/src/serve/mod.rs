@@ -1,0 +1,290 @@
+//! The command `serve`: the exchange server on its sockets.
+
+mod hands;
+mod journal;
+mod load;
+pub(crate) mod log;
+mod reload;
+mod scribe;
+mod tls;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use exchange_core::config::{AuditLog, Settings};
+use exchange_core::machine::RequestId;
+use exchange_core::pki::KeyAlgorithm;
+use exchange_core::server::audit_chain::Chain;
+use exchange_core::server::{Call, Door, Input, Server};
+use exchange_smol::audit_sink::{AuditSink, AuditTarget};
+use exchange_smol::desk::{Arrival, Desk};
+use exchange_smol::driver::drive;
+use exchange_smol::executor::{self, spawn};
+use exchange_smol::listen::{ListenLimits, Listener, Load, Notice, raise_open_files};
+use exchange_smol::signals::{Signal, Signals};
+use exchange_smol::{clock, entropy, files};
+use smol::channel::{Sender, bounded, unbounded};
+
+use crate::args;
+use crate::exit::Failure;
+use hands::{ServeHands, Tools};
+use load::{Loaded, in_data_dir, refused};
+use scribe::{Order, Scribe};
+
+/// Inputs that wait for the machine at most; more requests are refused.
+const INPUTS_MAX: usize = 8192;
+/// Open files that are kept for other things than connections.
+const FILES_ELSEWHERE: usize = 64;
+
+/// Runs the command.
+pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
+    log::set_debug(std::env::var_os("DEBUG").is_some_and(|value| !value.is_empty()));
+    let config = args.config.as_deref();
+    let loaded = load::load(config, 0)?;
+    if args.check {
+        return check(&loaded);
+    }
+    let threads = usize::try_from(loaded.settings.threads).unwrap_or(1);
+    let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+    executor::run(threads, serve(loaded, config.map(Path::to_path_buf)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `--check`: everything was read and fits; says what would be served.
+fn check(loaded: &Loaded) -> Result<ExitCode, Failure> {
+    if let Some(material) = tls::Material::load(&loaded.settings, tls::Keep::Nothing)? {
+        material.server()?;
+    }
+    for line in loaded.settings.describe() {
+        crate::terminal::line(&line);
+    }
+    crate::terminal::line(&format!(
+        "signing CA: {} sha256:{}",
+        key_name(loaded.setup.ca.key_algorithm()),
+        loaded.setup.ca.fingerprint_sha256()
+    ));
+    crate::terminal::line("configuration is valid");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the signing key is, for people.
+fn key_name(algorithm: KeyAlgorithm) -> String {
+    match algorithm {
+        KeyAlgorithm::Ed25519 => "Ed25519".into(),
+        KeyAlgorithm::P256 => "ECDSA P-256".into(),
+        KeyAlgorithm::P384 => "ECDSA P-384".into(),
+        KeyAlgorithm::Rsa { bits } => format!("RSA {bits}"),
+    }
+}
+
+/// Binds, prints where, and serves until a signal.
+async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
+    let Loaded { settings, mut setup, signer, fetcher } = loaded;
+    let material = tls::Material::load(&settings, tls::Keep::InDataDir)?;
+    let server_tls = material.as_ref().map(tls::Material::server).transpose()?;
+    setup.served_ca = material.as_ref().and_then(|material| material.own_ca.clone());
+    let listener = bind(&settings.listen.to_string(), "listen")?;
+    let metrics = match &settings.metrics_listen {
+        None => None,
+        Some(address) => Some(bind(&address.to_string(), "metrics_listen")?),
+    };
+    let (chain, target) = audit(&settings)?;
+    let sink = AuditSink::open(target.clone())
+        .map_err(|error| refused(error.code(), format!("audit_log: {error}")))?;
+    let key = journal::checkpoint_key(in_data_dir(&settings, "audit.key").as_deref())?;
+
+    announce(&settings, material.as_ref(), &listener, metrics.as_ref());
+    log::info(&format!("audit checkpoints are signed by {}", key.verifier()));
+
+    let (inputs, inbox) = bounded::<Input>(INPUTS_MAX);
+    // Bounded by the requests that wait for an answer, which the machine bounds.
+    let (scribe_orders, scribe_inbox) = unbounded::<Order>();
+    let load = Arc::new(Load::default());
+    let desk = desk_for(&inputs, &load, Door::Main);
+    let tools = Arc::new(Mutex::new(Tools::new(fetcher, setup.generation, signer)));
+    let keys_file = in_data_dir(&settings, "provider-keys");
+    let metrics_desk = desk_for(&inputs, &load, Door::Metrics);
+    let scribe = Scribe {
+        sink,
+        chain,
+        key,
+        interval_millis: settings.audit_checkpoint_ms,
+        state: target_path(&target).map(|path| journal::state_path(&path)),
+        desk: Arc::clone(&desk),
+        inputs: inputs.clone(),
+    };
+    let scribe = spawn(scribe.work(scribe_inbox));
+    let hands = ServeHands {
+        tools: Arc::clone(&tools),
+        inputs: inputs.clone(),
+        scribe: scribe_orders.clone(),
+        desk: Arc::clone(&desk),
+        metrics_desk: Arc::clone(&metrics_desk),
+        keys_file: keys_file.clone(),
+    };
+    let machine = Server::new(setup, clock::now())
+        .map_err(|error| refused(error.code(), format!("issuer_url: {error}")))?;
+    if let Some(saved) = keys_file.and_then(|path| files::read_if_there(&path, 2 << 20).ok()?) {
+        let _ = inputs.try_send(Input::SavedKeys(saved.to_vec()));
+    }
+    if let Some(path) = target_path(&target) {
+        journal::replay(path, inputs.clone());
+    }
+    let machine = spawn(drive(machine, inbox, hands));
+
+    let limits = ListenLimits::SERVER.with_connections(connections_max(&settings));
+    let (stop, stopped) = bounded::<()>(1);
+    if let Some(metrics) = metrics {
+        let (stopped, small) = (stopped.clone(), ListenLimits::SERVER.with_connections(64));
+        let until = async move {
+            let _ = stopped.recv().await;
+        };
+        let own_load = Arc::new(Load::default());
+        spawn(metrics.serve(metrics_desk, None, small, own_load, until)).detach();
+    }
+    let tls = server_tls.clone();
+    let serving = spawn(listener.serve(desk, tls, limits, load, async move {
+        let _ = stopped.recv().await;
+    }));
+    let reloader = reload::Reloader::new(
+        config,
+        settings,
+        reload::Running { tools, server_tls, inputs, scribe: scribe_orders.clone() },
+    );
+    signals(reloader).await?;
+    log::info("stopping: finishing requests under way");
+    drop(stop);
+    let drained = serving.await;
+    if drained.left > 0 {
+        log::warn(&format!("{} connections were cut", drained.left));
+    }
+    finish(&scribe_orders).await;
+    drop((scribe, machine));
+    log::info("stopped");
+    Ok(())
+}
+
+/// Connections at one time: as configured, but leaving open files for everything else.
+fn connections_max(settings: &Settings) -> usize {
+    let wanted = usize::try_from(settings.max_connections).unwrap_or(usize::MAX);
+    let files = raise_open_files().and_then(|files| usize::try_from(files).ok());
+    let possible = files.unwrap_or(usize::MAX).saturating_sub(FILES_ELSEWHERE).max(1);
+    if possible < wanted {
+        log::warn(&format!(
+            "max_connections is {wanted}, but only {possible} are possible: raise the limit of \
+             open files (LimitNOFILE, ulimit -n)"
+        ));
+    }
+    wanted.min(possible)
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP and changed files reload meanwhile.
+async fn signals(mut reloader: reload::Reloader) -> Result<(), Failure> {
+    let mut signals = Signals::listen(true)
+        .map_err(|error| refused("signals.unavailable", format!("signals: {error}")))?;
+    loop {
+        let signal = async { Some(signals.next().await) };
+        let look = async {
+            clock::sleep(reload::LOOK_MILLIS).await;
+            None
+        };
+        match smol::future::or(signal, look).await {
+            Some(Some(Signal::Terminate | Signal::Interrupt) | None) => return Ok(()),
+            Some(Some(Signal::Reload)) => reloader.reload("SIGHUP").await,
+            None => reloader.look().await,
+        }
+    }
+}
+
+/// Lets the scribe write what it has and a last checkpoint.
+async fn finish(orders: &Sender<Order>) {
+    let (done, finished) = bounded(1);
+    if orders.try_send(Order::Finish(done)).is_ok() {
+        let _ = executor::within(5_000, finished.recv()).await;
+    }
+}
+
+fn bind(address: &str, setting: &str) -> Result<Listener, Failure> {
+    Listener::bind(address).map_err(|error| refused(error.code(), format!("{setting}: {error}")))
+}
+
+/// Where the audit log goes and where its chain stands.
+fn audit(settings: &Settings) -> Result<(Chain, AuditTarget), Failure> {
+    Ok(match &settings.audit_log {
+        AuditLog::Stdout => (Chain::default(), AuditTarget::Stdout),
+        AuditLog::File(path) => {
+            let path = PathBuf::from(path);
+            (journal::chain(&path)?, AuditTarget::File { path, durable: false })
+        }
+    })
+}
+
+fn target_path(target: &AuditTarget) -> Option<PathBuf> {
+    match target {
+        AuditTarget::Stdout => None,
+        AuditTarget::File { path, .. } => Some(path.clone()),
+    }
+}
+
+/// Turns requests of connections into inputs of the machine.
+fn desk_for(inputs: &Sender<Input>, load: &Arc<Load>, door: Door) -> Arc<Desk<Input>> {
+    let load = Arc::clone(load);
+    Desk::new(
+        inputs.clone(),
+        move |arrival: Arrival| {
+            let entropy = entropy::draw().ok()?;
+            let Arrival { id, peer, request } = arrival;
+            log::debug(&format!(
+                "[HTTP] {} {} from {}",
+                request.head.method.as_str(),
+                request.head.path(),
+                peer.address
+            ));
+            let mark = if door == Door::Metrics { hands::BY_METRICS } else { 0 };
+            Some(Input::Request(Box::new(Call {
+                id: RequestId(id.0 | mark),
+                peer: peer.address,
+                tls: peer.tls,
+                door,
+                connections: load.open(),
+                head: request.head,
+                body: request.body,
+                entropy,
+            })))
+        },
+        |notice: Notice| log::debug(&format!("[HTTP] {notice:?}")),
+    )
+}
+
+/// Says what is served where, with the authority to trust.
+fn announce(
+    settings: &Settings,
+    material: Option<&tls::Material>,
+    listener: &Listener,
+    metrics: Option<&Listener>,
+) {
+    log::info(&format!("talosctl-oidc {} exchange server", crate::version::VERSION));
+    for line in settings.describe() {
+        log::debug(&format!("[CONFIG] {line}"));
+    }
+    let scheme = if material.is_some() { "https" } else { "http" };
+    if material.is_none() {
+        log::warn("insecure: plain HTTP; anybody on the way can read tokens and keys");
+    }
+    if let Some(material) = material
+        && let (Some(pem), Some(print)) = (&material.own_ca, &material.fingerprint)
+    {
+        log::info(&format!(
+            "self-signed TLS authority sha256:{print}; give clients this as --server-ca:"
+        ));
+        log::plain(pem);
+    }
+    for address in listener.addresses() {
+        log::info(&format!("listening on {scheme}://{address}"));
+    }
+    for address in metrics.iter().flat_map(|listener| listener.addresses()) {
+        log::info(&format!("metrics on http://{address}/metrics"));
+    }
+}
