@@ -1,6 +1,6 @@
 //! JWS compact serialization (RFC 7515 section 7.1): three parts and a header, all read strictly.
 
-use alloc::string::String;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
@@ -18,13 +18,12 @@ pub(super) const DEPTH_MAX: u32 = 16;
 
 /// A signed text, taken apart. Nothing in it is true before [`Jws::verify`] has passed.
 pub struct Jws {
-    /// The whole token; as good as a password until it expires.
-    text: Zeroizing<String>,
-    /// Header, dot and payload: what is signed, as a length from the start of `text`.
-    signed_bytes: usize,
+    /// Encoded header, dot and encoded payload: what is signed.
+    signed: Box<str>,
     header: Header,
     payload: Vec<u8>,
-    signature: Vec<u8>,
+    /// Wiped on drop: a token is as good as a password, and without this part it is nothing.
+    signature: Zeroizing<Vec<u8>>,
 }
 
 /// What of the header counts. `jwk`, `jku`, `x5u`, `x5c` and `x5t` are ignored: a token does not
@@ -55,12 +54,12 @@ impl Jws {
         }
         let payload = base64url::decode(payload_text).ok_or(TokenError::BadBase64)?;
         let signature = base64url::decode(signature_text).ok_or(TokenError::BadBase64)?;
+        let signed_bytes = header_text.len().saturating_add(1).saturating_add(payload_text.len());
         Ok(Self {
-            text: Zeroizing::new(text.into()),
-            signed_bytes: header_text.len().saturating_add(1).saturating_add(payload_text.len()),
+            signed: text.get(..signed_bytes).unwrap_or_default().into(),
             header,
             payload,
-            signature,
+            signature: Zeroizing::new(signature),
         })
     }
 
@@ -88,6 +87,10 @@ impl Jws {
         &self.payload
     }
 
+    pub(super) fn take_payload(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.payload)
+    }
+
     pub(super) fn into_kid(self) -> Option<Kid> {
         self.header.kid
     }
@@ -97,14 +100,13 @@ impl Jws {
     /// # Errors
     /// [`TokenError::KeyMismatch`], [`TokenError::BadSignature`].
     pub fn verify(&self, key: &VerifyKey) -> Result<(), TokenError> {
-        let signed = self.text.as_bytes().get(..self.signed_bytes).unwrap_or_default();
-        key.verify_raw(self.header.alg, signed, &self.signature)
+        key.verify_raw(self.header.alg, self.signed.as_bytes(), &self.signature)
     }
 }
 
 impl core::fmt::Debug for Jws {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Jws({}, {} bytes)", self.header.alg, self.text.len())
+        write!(f, "Jws({}, {} bytes signed)", self.header.alg, self.signed.len())
     }
 }
 

@@ -17,8 +17,9 @@ impl ParsedToken {
     /// # Errors
     /// [`TokenError`], from `TooLarge` to `BadKid`.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let jws = Jws::parse(text)?;
-        let claims = jws::object(jws.payload(), TokenError::BadClaims)?;
+        let mut jws = Jws::parse(text)?;
+        // Tokens wait for keys: what has been read need not wait with them.
+        let claims = jws::object(&jws.take_payload(), TokenError::BadClaims)?;
         Ok(Self { jws, claims })
     }
 
