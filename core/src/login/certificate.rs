@@ -1,35 +1,53 @@
 //! From an ID token to a certificate in the talosconfig, and the rest until the next one.
 
+use alloc::boxed::Box;
+
 use super::error::{LoginError, WhyInteractive};
 use super::exchange::{self, CertificateFacts, Credentials, ExchangeError, Refusal, RefusalKind};
 use super::machine::{After, Goal, LoginMachine, Origin, State};
+use super::own_key::OwnKey;
 use super::renew::Rest;
 use super::settings::TokenSource;
 use super::words::{ContextWrite, FetchResult, Notice, Outcome, Output};
-use crate::machine::Now;
+use crate::machine::{Entropy, Now};
 use crate::oidc::callback_page::Page;
+use crate::pki::{InspectError, KeyError};
+use crate::types::Secret;
 
 impl LoginMachine {
-    /// Sends the token to the server.
+    /// Goes for a certificate, first of all for a key of its own.
     pub(super) fn exchange(&mut self, origin: Origin) {
+        self.order(State::Keying(origin), |effect| Output::DrawSeed { effect });
+    }
+
+    /// Sends token and certificate request to the server.
+    pub(super) fn keyed(&mut self, now: Now, origin: Origin, seed: Entropy<32>) {
+        let Some(key) = OwnKey::new(seed).map(Box::new) else {
+            return self.fail(now, LoginError::Certificate(InspectError::Key(KeyError::Malformed)));
+        };
         let token = match self.settings.source {
             TokenSource::Given => self.given.as_ref(),
             TokenSource::Provider(_) => self.entry.as_ref().and_then(|e| e.id_token.as_ref()),
         };
         // Every caller has just seen the token; without one the server's 400 would say so.
-        let request = match token {
-            Some(token) => exchange::request(&self.exchange_url, token),
-            None => exchange::request(&self.exchange_url, &crate::types::Secret::new([])),
-        };
-        self.fetch(State::Exchanging(origin), request);
+        let none = Secret::new([]);
+        let request =
+            exchange::request(&self.exchange_url, token.unwrap_or(&none), key.request_pem());
+        self.fetch(State::Exchanging(origin, key), request);
     }
 
-    pub(super) fn exchanged(&mut self, now: Now, origin: Origin, result: FetchResult) {
+    pub(super) fn exchanged(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        key: &OwnKey,
+        result: FetchResult,
+    ) {
         let reply = match result {
             Ok(reply) => reply,
             Err(error) => return self.fail(now, LoginError::ServerUnreachable(error)),
         };
-        match exchange::read(&reply, now.wall) {
+        match exchange::read(&reply, key, now.wall) {
             Ok(credentials) => self.write(now, credentials),
             Err(ExchangeError::Refused(refusal)) => self.refused(now, origin, refusal),
             Err(ExchangeError::Answer(problem)) => {

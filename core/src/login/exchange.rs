@@ -11,6 +11,7 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::error::{ErrorClass, Patience};
+use super::own_key::OwnKey;
 use crate::http::{FetchReply, FetchRequest, Trust};
 use crate::json::{self, Limits, Object, Value};
 use crate::machine::UnixTime;
@@ -40,14 +41,17 @@ pub fn exchange_url(server: &Url) -> Option<Url> {
     text.parse().ok()
 }
 
-/// The request that exchanges `id_token`.
+/// The request that exchanges `id_token` for a certificate on the key of `csr`, which is a PEM
+/// certificate request. Old servers do not read it and make a key themselves.
 #[must_use]
-pub fn request(url: &Url, id_token: &Secret) -> FetchRequest {
+pub fn request(url: &Url, id_token: &Secret, csr: &str) -> FetchRequest {
     let token = id_token.expose_str().unwrap_or_default();
     // Room for the longest escaped form: growing would leave copies of the token behind.
-    let mut body = Zeroizing::new(String::with_capacity(6 * token.len() + 32));
+    let mut body = Zeroizing::new(String::with_capacity(6 * (token.len() + csr.len()) + 64));
     body.push_str("{\"id_token\":");
     json::write_string(&mut body, token);
+    body.push_str(",\"csr\":");
+    json::write_string(&mut body, csr);
     body.push('}');
     FetchRequest {
         url: url.clone(),
@@ -253,7 +257,7 @@ impl fmt::Display for Refusal {
 ///
 /// # Errors
 /// [`ExchangeError`], the first that applies.
-pub fn read(reply: &FetchReply, now: UnixTime) -> Result<Credentials, ExchangeError> {
+pub fn read(reply: &FetchReply, own: &OwnKey, now: UnixTime) -> Result<Credentials, ExchangeError> {
     if reply.status != 200 {
         return Err(ExchangeError::Refused(Refusal::read(reply)));
     }
@@ -263,9 +267,19 @@ pub fn read(reply: &FetchReply, now: UnixTime) -> Result<Credentials, ExchangeEr
         let text = object.get_str(name).filter(|text| !text.trim().is_empty());
         text.ok_or(ExchangeError::Answer(AnswerProblem::Member(name)))
     };
-    let (ca, certificate, key) = (text("ca")?, text("cert")?, text("key")?);
+    let (ca, certificate) = (text("ca")?, text("cert")?);
+    // A server that read the request has no key to send.
+    let key = match object.get("key") {
+        None | Some(Value::Null) => own.private_pem().duplicate(),
+        Some(Value::String(key)) if key.trim().is_empty() => own.private_pem().duplicate(),
+        Some(Value::String(key)) => Secret::new(key.as_bytes()),
+        Some(
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Array(_) | Value::Object(_),
+        ) => return Err(ExchangeError::Answer(AnswerProblem::Member("key"))),
+    };
     let parsed = ClientCertificate::parse(certificate).map_err(ExchangeError::Certificate)?;
-    parsed.matches_key(key).map_err(ExchangeError::Certificate)?;
+    let text_of_key = key.expose_str().unwrap_or_default();
+    parsed.matches_key(text_of_key).map_err(ExchangeError::Certificate)?;
     if parsed.not_after() <= now {
         let expired = InspectError::Expired { not_after: parsed.not_after(), now };
         return Err(ExchangeError::Certificate(expired));
@@ -273,7 +287,7 @@ pub fn read(reply: &FetchReply, now: UnixTime) -> Result<Credentials, ExchangeEr
     Ok(Credentials {
         ca: ca.to_string(),
         certificate: certificate.to_string(),
-        key: Secret::new(key.as_bytes()),
+        key,
         endpoints: addresses(&object, "endpoints")?.unwrap_or_default(),
         nodes: addresses(&object, "nodes")?,
         facts: CertificateFacts::of(&parsed),

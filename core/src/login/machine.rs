@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 use super::cache::CacheEntry;
 use super::error::{LoginError, Patience, Step, WhyInteractive};
 use super::exchange::CertificateFacts;
+use super::own_key::OwnKey;
 use super::person::{Asked, DeviceLogin};
 use super::renew::{Jitter, Rest};
 use super::settings::{LoginSettings, StorePolicy, TokenSource};
@@ -81,7 +82,8 @@ pub(super) enum State {
     DeviceAsking,
     DeviceWaiting(Box<DeviceLogin>),
     DevicePolling(Box<DeviceLogin>),
-    Exchanging(Origin),
+    Keying(Origin),
+    Exchanging(Origin, Box<OwnKey>),
     Writing(CertificateFacts),
     Resting(Rest),
     Done,
@@ -291,7 +293,8 @@ impl LoginMachine {
             | State::DeviceAsking
             | State::DeviceWaiting(_)
             | State::DevicePolling(_)
-            | State::Exchanging(_)
+            | State::Keying(_)
+            | State::Exchanging(..)
             | State::Writing(_)
             | State::Resting(_) => self.stop(),
         }
@@ -320,7 +323,8 @@ impl LoginMachine {
                     | State::Redeeming(_)
                     | State::DeviceAsking
                     | State::DevicePolling(_)
-                    | State::Exchanging(_)
+                    | State::Keying(_)
+                    | State::Exchanging(..)
             )
         };
         match self.answered(effect, fetching) {
@@ -329,7 +333,7 @@ impl LoginMachine {
             Some(State::Redeeming(asked)) => self.redeemed(now, *asked, result),
             Some(State::DeviceAsking) => self.device_granted(now, result),
             Some(State::DevicePolling(login)) => self.device_polled(now, login, result),
-            Some(State::Exchanging(origin)) => self.exchanged(now, origin, result),
+            Some(State::Exchanging(origin, key)) => self.exchanged(now, origin, &key, result),
             Some(
                 State::New
                 | State::Loading
@@ -339,6 +343,7 @@ impl LoginMachine {
                 | State::Listening
                 | State::Authorising(_)
                 | State::DeviceWaiting(_)
+                | State::Keying(_)
                 | State::Writing(_)
                 | State::Resting(_)
                 | State::Done,
@@ -355,7 +360,7 @@ impl LoginMachine {
                 LoginError::ProviderUnreachable(Step::Discovery, late)
             }
             State::Refreshing => LoginError::ProviderUnreachable(Step::Refresh, late),
-            State::Exchanging(_) if !self.attempt.has_asked => LoginError::ServerUnreachable(late),
+            State::Exchanging(..) if !self.attempt.has_asked => LoginError::ServerUnreachable(late),
             State::Locking => LoginError::Busy,
             State::Authorising(_) if self.attempt.stray_answers => LoginError::StateMismatch,
             State::New
@@ -369,7 +374,8 @@ impl LoginMachine {
             | State::DeviceAsking
             | State::DeviceWaiting(_)
             | State::DevicePolling(_)
-            | State::Exchanging(_)
+            | State::Keying(_)
+            | State::Exchanging(..)
             | State::Writing(_)
             | State::Resting(_)
             | State::Done => LoginError::TimedOut,
@@ -448,6 +454,13 @@ impl Machine for LoginMachine {
                     self.stored(now, after);
                 }
             }
+            Input::Seeded { effect, seed } => {
+                if let Some(State::Keying(origin)) =
+                    self.answered(effect, |s| matches!(s, State::Keying(_)))
+                {
+                    self.keyed(now, origin, seed);
+                }
+            }
             Input::Written { effect } => {
                 if let Some(State::Writing(facts)) =
                     self.answered(effect, |s| matches!(s, State::Writing(_)))
@@ -489,7 +502,8 @@ impl Machine for LoginMachine {
             | State::Redeeming(_)
             | State::DeviceAsking
             | State::DevicePolling(_)
-            | State::Exchanging(_)
+            | State::Keying(_)
+            | State::Exchanging(..)
             | State::Writing(_) => {
                 if now.mono >= self.attempt.deadline {
                     self.time_out(now);
@@ -518,7 +532,8 @@ impl Machine for LoginMachine {
             | State::Redeeming(_)
             | State::DeviceAsking
             | State::DevicePolling(_)
-            | State::Exchanging(_)
+            | State::Keying(_)
+            | State::Exchanging(..)
             | State::Writing(_) => Some(self.attempt.deadline),
         };
         match (held, state) {

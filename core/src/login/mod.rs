@@ -7,12 +7,12 @@
 //! | locking, refreshing, storing | lock, token endpoint, store | exchanging; a person when refused |
 //! | listening, authorising, redeeming | listener, callback with our `state`, token endpoint | storing |
 //! | device code | token endpoint, again and again | storing |
-//! | exchanging | `POST /exchange` | writing; once more with a refreshed token after a 401 |
+//! | exchanging | a seed for the key, then `POST /exchange` | writing; once more with a refreshed token after a 401 |
 //! | writing | `Written` | the end, or resting with `--watch` |
 //! | resting | time | a renewal |
 //!
 //! Invariants: at most one effect is under way; nothing opens a browser or waits for a code unless
-//! a person is there; a refresh happens under the lock, with the tokens read again under it, and
+//! a person is there; the private key is made here and sent nowhere; a refresh happens under the lock, with the tokens read again under it, and
 //! the answer is stored before the lock is given back; the browser hears of success only after the
 //! certificate is written; each callback is answered exactly once.
 
@@ -21,6 +21,7 @@ mod certificate;
 pub mod error;
 pub mod exchange;
 mod machine;
+mod own_key;
 mod person;
 pub mod renew;
 mod settings;

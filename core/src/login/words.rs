@@ -125,6 +125,13 @@ pub enum Input {
         /// Why.
         trouble: FileTrouble,
     },
+    /// Answer to [`Output::DrawSeed`].
+    Seeded {
+        /// Which effect.
+        effect: EffectId,
+        /// Becomes the private key of the next certificate.
+        seed: Entropy<32>,
+    },
     /// Answer to [`Output::WriteTalosconfig`].
     Written {
         /// Which effect.
@@ -197,6 +204,11 @@ pub enum Output {
         effect: EffectId,
         /// What to store.
         entry: CacheEntry,
+    },
+    /// Draw fresh randomness for a private key.
+    DrawSeed {
+        /// Echo it.
+        effect: EffectId,
     },
     /// Delete the stored login. No answer.
     ForgetTokens,

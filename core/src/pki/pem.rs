@@ -239,7 +239,7 @@ fn diagnose(text: &str) -> PemError {
 /// Writes one block: 64 columns, LF, a line end after the last line.
 ///
 /// `None` only when the result would not fit into memory.
-pub(super) fn encode(label: Label, der: &[u8]) -> Option<String> {
+pub(crate) fn encode(label: Label, der: &[u8]) -> Option<String> {
     encode_string(label.as_str(), LineEnding::LF, der).ok()
 }
 

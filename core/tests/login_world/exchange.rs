@@ -71,7 +71,8 @@ fn only_a_whole_answer_is_written() {
         (json!({"key": 1}), "server.answer"),
         (json!({"cert": "no certificate"}), "pki.no_pem"),
         (json!({"key": "no key"}), "pki.no_pem"),
-        (json!({"cert": expired.1}), "pki.certificate_expired"),
+        (json!({"cert": expired.1, "key": expired.2}), "pki.certificate_expired"),
+        (json!({"cert": expired.1}), "pki.key_mismatch"),
         (json!({"endpoints": ["a b"]}), "server.answer"),
         (json!({"endpoints": "10.0.0.1"}), "server.answer"),
         (json!({"nodes": [1]}), "server.answer"),
@@ -104,9 +105,27 @@ fn answers_of_other_versions_are_read() {
         let (_, outcome) = run(Exchange::Answer(changes.clone()));
         assert!(outcome.is_ok(), "{changes}");
     }
+    let (world, outcome) = run(Exchange::Old);
+    assert!(outcome.is_ok());
+    assert!(world.writes[0].key.expose().starts_with(b"-----BEGIN ED25519 PRIVATE KEY-----"));
     let (world, outcome) = run(Exchange::Answer(json!({"nodes": ["10.0.0.5"]})));
     assert!(outcome.is_ok());
     assert_eq!(world.writes[0].nodes.as_deref(), Some(&["10.0.0.5".to_owned()][..]));
+}
+
+#[test]
+fn each_certificate_has_a_key_of_its_own_that_stays_here() {
+    let mut world = World::default();
+    world.remember(100_000, None);
+    world.interrupt_after(600);
+    let settings = exchange_core::login::LoginSettings { watch: true, ..settings() };
+    world.run(settings).unwrap();
+    let keys: Vec<&[u8]> = world.writes.iter().map(|write| write.key.expose()).collect();
+    assert!(keys.len() >= 2);
+    assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
+    for body in &world.exchanged {
+        assert!(!body.contains("PRIVATE KEY"));
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ proptest! {
     /// Any input at any time, with effects that exist and effects that do not.
     #[test]
     fn no_order_of_inputs_breaks_it(
-        steps in proptest::collection::vec((0u8..16, 1usize..12, 0u64..400_000, -100_000i64..100_000), 0..80),
+        steps in proptest::collection::vec((0u8..17, 1usize..12, 0u64..400_000, -100_000i64..100_000), 0..80),
         watch in any::<bool>(),
         interactive in any::<bool>(),
     ) {
@@ -105,6 +105,7 @@ proptest! {
                 11 => Input::SaveFailed { effect, trouble },
                 12 => Input::Written { effect },
                 13 => Input::WriteFailed { effect, trouble },
+                15 => Input::Seeded { effect, seed: Entropy::new([5; 32]) },
                 14 => Input::IdTokenGiven { effect, token: Err(trouble) },
                 _ => Input::Interrupt,
             };

@@ -51,6 +51,8 @@ pub enum Exchange {
     Refuse(u16, &'static str, Option<&'static str>),
     /// Changes to the usual answer; `null` removes a member.
     Answer(Value),
+    /// A certificate and key of the server's own making, as old servers do.
+    Old,
     /// No answer.
     Net(FetchError),
 }
@@ -111,6 +113,8 @@ pub struct World {
     // Server.
     pub exchanges: VecDeque<Exchange>,
     pub life: u64,
+    /// Bodies that the server got.
+    pub exchanged: Vec<String>,
     /// ID tokens that the server got, with the time in seconds.
     pub received: Vec<(u64, String)>,
 }
@@ -165,6 +169,7 @@ impl Default for World {
             minted: 0,
             exchanges: VecDeque::new(),
             life: 300,
+            exchanged: Vec::new(),
             received: Vec::new(),
         }
     }
@@ -240,20 +245,25 @@ fn overlay(mut base: Value, changes: &Value) -> Value {
     base
 }
 
-/// Certificate and key as the server issues them at `now`.
+/// CA, certificate and key as an old server issues them at `now`.
 pub fn issue(now: u64, life: u64) -> (String, String, String) {
+    issue_for(LeafKey::from_seed(Entropy::new([7; 32])).unwrap(), now, life)
+}
+
+/// CA, certificate and, unless it stayed with the client, key.
+pub fn issue_for(leaf: LeafKey, now: u64, life: u64) -> (String, String, String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/cert/ca");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
     let (rng, now) = (SystemRandom::new(), UnixTime::from_secs(now));
     let ca = CaCert::parse(&read("ed25519.crt"), now).unwrap();
     let key = CaKey::load(&read("ed25519.key"), &ca, &rng).unwrap();
     let roles = RoleSet::new(["os:reader".parse::<Role>().unwrap()]).unwrap();
-    let leaf = LeafKey::from_seed(Entropy::new([7; 32])).unwrap();
     let ttl = Ttl::from_secs(life).unwrap();
     let draft = Draft::new(&ca, &roles, None, ttl, now, leaf, Entropy::new([9; 16])).unwrap();
     let signature = key.sign(&rng, draft.tbs()).unwrap();
     let issued = draft.finish(&signature, &ca, SignerTrust::InProcess).unwrap();
-    let key = issued.key_pem().unwrap().expose_str().unwrap().to_owned();
+    let key = issued.key_pem().map(|key| key.expose_str().unwrap().to_owned());
+    let key = key.unwrap_or_default();
     (ca.bundle_text().to_owned(), issued.cert_pem().to_owned(), key)
 }
 
@@ -340,7 +350,7 @@ impl World {
     }
 
     fn entropy(&mut self) -> AuthorizationEntropy {
-        self.draws = self.draws.wrapping_add(3);
+        self.draws = self.draws.wrapping_add(3) % 200;
         AuthorizationEntropy {
             state: Entropy::new([self.draws; 32]),
             nonce: Entropy::new([self.draws + 1; 32]),
@@ -410,15 +420,22 @@ impl World {
     }
 
     fn exchange(&mut self, body: &str) -> Result<FetchReply, FetchError> {
+        self.exchanged.push(body.to_owned());
         let body: Value = serde_json::from_str(body).unwrap();
         let token = body.get("id_token").unwrap().as_str().unwrap().to_owned();
         self.received.push((self.seconds(), token));
+        let csr = body.get("csr").unwrap().as_str().unwrap().to_owned();
         let usual = |world: &Self, life| {
-            let (ca, cert, key) = issue(world.wall(), life);
+            let leaf = LeafKey::from_csr(csr.as_bytes()).unwrap();
+            let (ca, cert, key) = issue_for(leaf, world.wall(), life);
             json!({"ca": ca, "cert": cert, "key": key, "endpoints": ["10.0.0.1", "10.0.0.2"], "ttl_seconds": 1})
         };
         let answer = match self.exchanges.pop_front().unwrap_or(Exchange::Issue(self.life)) {
             Exchange::Issue(life) => usual(self, life),
+            Exchange::Old => {
+                let (ca, cert, key) = issue(self.wall(), self.life);
+                json!({"ca": ca, "cert": cert, "key": key, "endpoints": [], "ttl_seconds": 300})
+            }
             Exchange::Answer(changes) => overlay(usual(self, self.life), &changes),
             Exchange::Refuse(status, body, retry) => {
                 return Ok(Self::reply(status, body.into(), retry));
@@ -477,6 +494,11 @@ impl machine::World<LoginMachine> for World {
                     key: Secret::from(key),
                 });
                 self.later(Input::Loaded { effect, entry, context });
+            }
+            Output::DrawSeed { effect } => {
+                self.draws = self.draws.wrapping_add(1);
+                let seed = Entropy::new([self.draws; 32]);
+                self.push(0, Event::Input(Input::Seeded { effect, seed }));
             }
             Output::ReadIdToken { effect } => {
                 let token = self.given.clone().map(Secret::from);
