@@ -106,6 +106,8 @@ struct Frame {
     place: Place,
     anchored: bool,
     tagged: bool,
+    /// Whether it began with a bracket.
+    flow: bool,
 }
 
 struct Builder<'a> {
@@ -165,22 +167,31 @@ impl Builder<'_> {
         if self.open.len() >= DEPTH_MAX {
             return Err(at(YamlFault::TooDeep, span.start));
         }
-        Ok(Frame { place: self.offsets.place(span), anchored: anchor > 0, tagged })
+        let mut place = self.offsets.place(span);
+        let rest = self.text.get(place.bytes.start..).unwrap_or_default();
+        let bracket = rest.len() - without_properties(rest).len();
+        // No key is a collection here, so a block never begins with a bracket.
+        let flow =
+            !span.is_empty() && rest.get(bracket..).is_some_and(|r| r.starts_with(['{', '[']));
+        if flow {
+            place.bytes.start = place.bytes.start.saturating_add(bracket);
+        }
+        Ok(Frame { place, anchored: anchor > 0, tagged, flow })
     }
 
     /// Ends the innermost collection. Only a flow collection ends with a character of its own.
     fn close(&mut self, span: Span) -> Result<(), YamlError> {
-        let start = self.offsets.byte(span.start);
-        let bracket = self.text.as_bytes().get(start);
-        let flow = !span.is_empty() && matches!(bracket, Some(b'}' | b']'));
+        let end = self.offsets.byte(span.start);
         let (value, frame, first, last) = match self.open.pop() {
             None => return Err(at(YamlFault::Syntax, span.start)),
             Some(Open::Seq { items, frame }) => {
+                let flow = frame.flow;
                 let last = items.last().map(|node| node.place.bytes.end);
                 let first = items.first().and_then(|node| self.dash_before(&node.place));
                 (Value::Seq(Seq { items, flow }), frame, first, last)
             }
             Some(Open::Map { pairs, frame, .. }) => {
+                let flow = frame.flow;
                 let first = pairs.first().map(|pair| pair.key_place.clone());
                 let last = pairs
                     .last()
@@ -189,9 +200,8 @@ impl Builder<'_> {
             }
         };
         let mut place = frame.place;
-        if flow {
-            // The event's own end takes in blanks and comments behind the bracket.
-            place.bytes.end = start.saturating_add(1);
+        if frame.flow {
+            place.bytes.end = self.behind_bracket(end);
         } else {
             // The event stands before an anchor or tag, and of a list that is not indented behind
             // the first dash; the first key or dash is where the block begins.
@@ -202,6 +212,23 @@ impl Builder<'_> {
         }
         let node = Node { value, place, anchored: frame.anchored, tagged: frame.tagged };
         self.insert(node, span)
+    }
+
+    /// Byte behind the bracket that closes at or after `at`: behind a last comma the event stands
+    /// too early.
+    fn behind_bracket(&self, mut at: usize) -> usize {
+        loop {
+            let rest = self.text.get(at..).unwrap_or_default();
+            let skipped = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n', ',']).len();
+            at = at.saturating_add(skipped);
+            match rest.get(skipped..).and_then(|rest| rest.strip_prefix('#')) {
+                Some(comment) => {
+                    let line = comment.find('\n').unwrap_or(comment.len());
+                    at = at.saturating_add(1).saturating_add(line);
+                }
+                None => return at.saturating_add(1).min(self.text.len()),
+            }
+        }
     }
 
     /// Where the `-` of a list's item stands, if only blanks are between.
@@ -283,4 +310,12 @@ fn quoted_len(raw: &str, quote: u8) -> usize {
         }
     }
     raw.len()
+}
+
+/// What follows the anchor and the tag, if there are any.
+fn without_properties(mut rest: &str) -> &str {
+    while rest.starts_with(['&', '!']) {
+        rest = rest.trim_start_matches(|c: char| !c.is_whitespace()).trim_start();
+    }
+    rest
 }

@@ -74,6 +74,30 @@ fn collections_know_their_ends() {
 }
 
 #[test]
+fn brackets_end_where_they_close() {
+    for flow in [
+        "{a: b}",
+        "{a: b, }",
+        "{a: b,\n }",
+        "{}",
+        "[]",
+        "[a, ]",
+        "[a: b]",
+        "{ # }\n a: b # }\n , # }\n }",
+    ] {
+        for text in [format!("k: {flow}\nl: m\n"), format!("k: &x {flow} # }}\n"), flow.to_string()]
+        {
+            let doc = parse(&text).unwrap().unwrap();
+            let node =
+                if text.starts_with('k') { doc.map().unwrap().get("k").unwrap() } else { &doc };
+            let is_flow = node.map().map(|m| m.flow).or(node.seq().map(|s| s.flow));
+            let written = &text[node.place.bytes.clone()];
+            assert_eq!((written, is_flow), (flow, Some(true)), "{text}");
+        }
+    }
+}
+
+#[test]
 fn refuses_what_it_would_have_to_guess() {
     assert_eq!(fault("a: 1\nb: 2\na: 3\n"), YamlFault::DuplicateKey);
     assert_eq!(fault("a: 1\n\"a\": 3\n"), YamlFault::DuplicateKey);
