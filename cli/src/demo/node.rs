@@ -116,6 +116,18 @@ impl Outcome {
     pub(crate) const fn is_permission_denied(&self) -> bool {
         matches!(self, Self::Denied { code: PERMISSION_DENIED, .. })
     }
+
+    /// For people.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Done => "allowed".to_owned(),
+            Self::Denied { code: PERMISSION_DENIED, message } => {
+                format!("refused: PermissionDenied, {message}")
+            }
+            Self::Denied { message, .. } => format!("refused: {message}"),
+            Self::NoAnswer(why) => format!("refused: TLS, {why}"),
+        }
+    }
 }
 
 /// Calls `method` on the node of `access`, taking on `roles` if there are any.
