@@ -65,21 +65,18 @@ async fn once() -> Result<ExitCode, Failure> {
         story::introduce(&mut show, &stage, &exchange);
         story::tell(&mut show, &stage, &exchange).await
     };
-    told.await.map_err(broken)?;
+    let told = told.await;
     let millis = clock::mono().since(start);
     let (checks, wrong) = show.result();
-    if wrong.is_empty() {
-        let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
-        show.line(&format!(
-            "\nAll {checks} checks came out as they should, in {seconds}.{tenths} s."
-        ));
-        return Ok(ExitCode::SUCCESS);
+    if !wrong.is_empty() {
+        let message =
+            format!("{} of {checks} checks came out wrong: {}", wrong.len(), wrong.join("; "));
+        return Err(Failure::new(Class::Other, "demo.unexpected", message));
     }
-    Err(Failure::new(
-        Class::Other,
-        "demo.unexpected",
-        format!("{} of {checks} checks came out wrong: {}", wrong.len(), wrong.join("; ")),
-    ))
+    told.map_err(broken)?;
+    let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
+    show.line(&format!("\nAll {checks} checks came out as they should, in {seconds}.{tenths} s."));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Everything stays up until a signal.

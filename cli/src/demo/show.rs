@@ -60,7 +60,7 @@ impl Show {
         let text = format!("{what:<CHECK_WIDTH$} {}", printable(told));
         emit(&format!("   {} {}", self.painted(paint, mark), fitted(text.trim_end(), WIDTH - 5)));
         if !as_expected {
-            self.wrong.push(format!("{what}: {}", printable(told)));
+            self.wrong.push(format!("step {}, {what}: {}", self.steps, printable(told)));
         }
     }
 
@@ -97,7 +97,7 @@ mod tests {
         let mut show = Show { colour: false, steps: 0, checks: 0, wrong: Vec::new() };
         show.check("this", true, "fine");
         show.check("that", false, "not\u{7} fine");
-        assert_eq!(show.result(), (2, ["that: not\u{fffd} fine".to_owned()].as_slice()));
+        assert_eq!(show.result(), (2, ["step 0, that: not\u{fffd} fine".to_owned()].as_slice()));
     }
 
     #[test]

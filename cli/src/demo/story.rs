@@ -50,7 +50,12 @@ const PARTS: [Part; 3] = [
     Part {
         name: "carol",
         role: "os:etcd:backup",
-        calls: [("EtcdSnapshot", true), ("EtcdStatus", true), ("Version", false), ("Reboot", false)],
+        calls: [
+            ("EtcdSnapshot", true),
+            ("EtcdStatus", true),
+            ("Version", false),
+            ("Reboot", false),
+        ],
     },
 ];
 
@@ -103,7 +108,7 @@ async fn log_in(
     Part { name, role, calls }: &Part,
 ) -> Result<(), Trouble> {
     let user = user(name)?;
-    show.step(&format!("{name} logs in ({}, in the group {})", user.about, user.groups.join(", ")));
+    show.step(&format!("{name} logs in ({}, group {})", user.about, user.groups.join(", ")));
     // Only alice's tokens are kept, for a renewal without a browser.
     let store = if *name == "alice" { "file" } else { "none" };
     let login = stage.login(exchange, name, name, &["--token-store", store]).await?;
@@ -146,12 +151,7 @@ async fn try_call(show: &mut Show, access: &Access, method: &str, allowed: bool)
 /// A user without a role gets no certificate.
 async fn nobody(show: &mut Show, stage: &Stage, exchange: &Exchange) -> Result<(), Trouble> {
     let user = user("mallory")?;
-    show.step(&format!(
-        "{} tries ({}, in the group {})",
-        user.name,
-        user.about,
-        user.groups.join(", ")
-    ));
+    show.step(&format!("{} tries ({}, group {})", user.name, user.about, user.groups.join(", ")));
     let login = stage.login(exchange, user.name, user.name, &["--token-store", "none"]).await?;
     show.check("login is refused", login.code == Some(REFUSED) && login.browser, &login.last_words);
     let absent = stage.access(user.name)?.is_none();
