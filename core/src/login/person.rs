@@ -70,11 +70,22 @@ impl LoginMachine {
 
     /// The metadata is there: begin the flow.
     pub(super) fn begin_person(&mut self, now: Now) {
-        let addresses = match self.settings.provider().map(|provider| &provider.flow) {
-            Some(Flow::Browser(browser)) => browser.addresses(),
-            Some(Flow::Device) => return self.ask_device(now),
-            None => return,
+        let offers_device = self
+            .provider_and_metadata()
+            .is_ok_and(|(_, metadata)| metadata.device_authorization_endpoint.is_some());
+        match self.settings.provider().map(|provider| &provider.flow) {
+            Some(Flow::Device) => self.ask_device(now),
+            Some(Flow::DeviceOr(_)) if offers_device => self.ask_device(now),
+            Some(Flow::Browser(_) | Flow::DeviceOr(_)) => self.begin_browser(now),
+            None => {}
+        }
+    }
+
+    fn begin_browser(&mut self, now: Now) {
+        let Some((_, browser)) = self.browser() else {
+            return;
         };
+        let addresses = browser.addresses();
         let ready = self.provider_and_metadata().and_then(|(_, metadata)| {
             metadata
                 .require(&metadata.authorization_endpoint, "authorization_endpoint")
@@ -100,7 +111,7 @@ impl LoginMachine {
     fn browser(&self) -> Option<(&ProviderSettings, &BrowserSettings)> {
         let provider = self.settings.provider()?;
         match &provider.flow {
-            Flow::Browser(browser) => Some((provider, browser)),
+            Flow::Browser(browser) | Flow::DeviceOr(browser) => Some((provider, browser)),
             Flow::Device => None,
         }
     }
@@ -328,6 +339,8 @@ impl LoginMachine {
                 self.drop_offline();
                 self.ask_device(now);
             }
+            // The provider has the flow, but not for this client.
+            Err(AnswerError::OAuth(_)) if self.browser().is_some() => self.begin_browser(now),
             Err(error) => self.fail(now, LoginError::Provider(Step::Device, error)),
         }
     }

@@ -73,6 +73,9 @@ pub enum Flow {
     Browser(BrowserSettings),
     /// Device code, shown on the terminal.
     Device,
+    /// Device code where the provider offers it to this client, else the browser flow: for
+    /// machines without a browser.
+    DeviceOr(BrowserSettings),
 }
 
 /// The browser flow.

@@ -1,7 +1,7 @@
 //! A code typed on another machine.
 
 use exchange_core::http::FetchError;
-use exchange_core::login::{ErrorClass, Flow, LoginError, LoginSettings, Notice};
+use exchange_core::login::{BrowserSettings, ErrorClass, Flow, LoginError, LoginSettings, Notice};
 use serde_json::json;
 
 use crate::world::{Tokens, World, provider, settings};
@@ -97,6 +97,28 @@ fn the_flow_must_be_offered() {
     let mut world = World::default();
     world.metadata.as_object_mut().unwrap().remove("device_authorization_endpoint");
     assert_eq!(world.run(device()).unwrap_err().code(), "discovery.endpoint_missing");
+}
+
+#[test]
+fn without_a_browser_the_code_comes_first_where_it_can() {
+    let device_or = || {
+        let mut settings = settings();
+        let browser = BrowserSettings { open_browser: false, ..BrowserSettings::default() };
+        provider(&mut settings).flow = Flow::DeviceOr(browser);
+        settings
+    };
+    let mut world = World::default();
+    world.run(device_or()).unwrap();
+    assert_eq!((world.count("listen"), world.form(1, "device_code")), (0, Some("device-1")));
+    let mut world = World::default();
+    world.metadata.as_object_mut().unwrap().remove("device_authorization_endpoint");
+    world.run(device_or()).unwrap();
+    assert_eq!((world.count("listen"), world.count("fetch device")), (1, 0));
+    // Offered, but not to this client.
+    let mut world = World::default();
+    world.device_answer["error"] = json!("unauthorized_client");
+    world.run(device_or()).unwrap();
+    assert_eq!((world.count("listen"), world.count("fetch device")), (1, 1));
 }
 
 #[test]
