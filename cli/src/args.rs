@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::exit::{Class, Failure};
+
 /// OIDC logins for Talos Linux: short-lived client certificates instead of long-lived keys.
 #[derive(Parser, Debug)]
 #[command(
@@ -34,13 +36,26 @@ pub(crate) enum Command {
     /// Log in with OIDC and write a short-lived certificate into the talosconfig
     Login(Box<Login>),
     /// Forget the cached tokens and remove the context from the talosconfig
-    Logout(Target),
+    Logout(Logout),
     /// Show the state of the cached tokens and of the context
-    Status(Target),
+    Status(Status),
     /// Print version, commit and build date
     Version,
     /// Show the whole way on this machine: provider, server, node and three users
     Demo(Demo),
+    /// Print the completion script of a shell
+    Completion {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which must exist
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 /// Flags of `serve`.
@@ -54,7 +69,48 @@ pub(crate) struct Serve {
     pub(crate) check: bool,
 }
 
-/// Flags of `logout` and `status`.
+/// Flags of `logout`.
+#[derive(Args, Debug)]
+pub(crate) struct Logout {
+    /// Which login.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Also tell the provider to end the refresh token (RFC 7009)
+    #[arg(long)]
+    pub(crate) revoke: bool,
+    /// PEM file of an authority to trust for the provider, besides the system's
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_PROVIDER_CA")]
+    pub(crate) provider_ca: Option<PathBuf>,
+}
+
+/// Flags of `status`.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit code: 0, whatever there is; with --check 0 when the context has a \
+                        certificate that is valid now, its key and its authority, and 2 when not.")]
+pub(crate) struct Status {
+    /// Which login.
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// How to print it
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) output: Format,
+    /// Say by the exit code whether the certificate is usable now
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Lines for people
+    Text,
+    /// One JSON object
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// Which login `logout` and `status` are about.
 #[derive(Args, Debug)]
 pub(crate) struct Target {
     /// Name of the talosconfig context
@@ -71,6 +127,15 @@ pub(crate) struct Target {
     /// Where tokens are kept
     #[arg(long, value_enum, default_value_t = Store::Auto, env = "TALOSCTL_OIDC_LOGIN_TOKEN_STORE")]
     pub(crate) token_store: Store,
+}
+
+impl Target {
+    /// The name of the context, checked.
+    pub(crate) fn context_name(&self) -> Result<exchange_core::types::ContextName, Failure> {
+        self.context_name.parse().map_err(|error| {
+            Failure::new(Class::Other, "usage.invalid", format!("--context-name: {error}"))
+        })
+    }
 }
 
 /// Where tokens are kept between runs.
@@ -98,7 +163,8 @@ pub(crate) struct Login {
     /// OIDC client ID [default: what the server says]
     #[arg(long, value_name = "ID", env = "TALOSCTL_OIDC_LOGIN_CLIENT_ID")]
     pub(crate) client_id: Option<String>,
-    /// Certificate exchange server, such as https://oidc.example.com:8443
+    /// Certificate exchange server, such as https://oidc.example.com:8443; #sha256=<hex> behind it
+    /// pins the authority of its certificate by the SHA-256 of its DER
     #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_SERVER")]
     pub(crate) server: Option<String>,
     /// OIDC client secret; visible to other users of this machine, so prefer the next two
@@ -117,19 +183,23 @@ pub(crate) struct Login {
         env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE"
     )]
     pub(crate) client_secret_file: Option<PathBuf>,
-    /// OIDC scopes, separated by commas; may be repeated
+    /// How the client secret is sent: auto, basic or post
     #[arg(
         long,
-        value_name = "SCOPES",
-        value_delimiter = ',',
-        default_value = "openid,profile,email,offline_access",
-        env = "TALOSCTL_OIDC_LOGIN_SCOPES"
+        value_name = "METHOD",
+        default_value = "auto",
+        env = "TALOSCTL_OIDC_LOGIN_CLIENT_AUTH"
     )]
+    pub(crate) client_auth: String,
+    /// OIDC scopes, separated by commas; may be repeated [default: what the server says where it
+    /// is asked, else openid,profile,email,offline_access]
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',', env = "TALOSCTL_OIDC_LOGIN_SCOPES")]
     pub(crate) scopes: Vec<String>,
     /// Port of the local callback server; may be repeated, the first free one is used
     #[arg(
         long,
         value_name = "PORT",
+        value_delimiter = ',',
         default_value = "8900",
         env = "TALOSCTL_OIDC_LOGIN_CALLBACK_PORT"
     )]
@@ -151,23 +221,26 @@ pub(crate) struct Login {
     /// PEM file of an authority to trust for the provider, besides the system's
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_PROVIDER_CA")]
     pub(crate) provider_ca: Option<PathBuf>,
-    /// Allow plain http to the server, and do not check its certificate: anybody on the way can
-    /// take your login
-    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_INSECURE")]
+    /// Allow plain http to server and provider, and do not check the server's certificate unless
+    /// --server-ca is given: anybody on the way can take your login
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_INSECURE", value_parser = switch)]
     pub(crate) insecure: bool,
     /// Stay in the foreground and renew the certificate before it ends
-    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_WATCH")]
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_WATCH", value_parser = switch)]
     pub(crate) watch: bool,
     /// Get a new certificate even if the present one is still good
     #[arg(long)]
     pub(crate) force: bool,
+    /// Never ask a person: fail where only a browser or a code would help
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_NON_INTERACTIVE", value_parser = switch)]
+    pub(crate) non_interactive: bool,
     /// Log in with a code on another device (RFC 8628)
-    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_DEVICE_CODE")]
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_DEVICE_CODE", value_parser = switch)]
     pub(crate) device_code: bool,
     /// Print the login URL without opening a browser
-    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_SKIP_OPEN_BROWSER")]
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_SKIP_OPEN_BROWSER", value_parser = switch)]
     pub(crate) skip_open_browser: bool,
-    /// Command that opens a URL, instead of the system's
+    /// Command that opens a URL, before the system's: written like $BROWSER
     #[arg(long, value_name = "COMMAND", env = "TALOSCTL_OIDC_LOGIN_BROWSER_COMMAND")]
     pub(crate) browser_command: Option<String>,
     /// Host in the redirect URI: 127.0.0.1, localhost or [::1]
@@ -178,6 +251,17 @@ pub(crate) struct Login {
         env = "TALOSCTL_OIDC_LOGIN_REDIRECT_HOST"
     )]
     pub(crate) redirect_host: String,
+    /// Address the callback server listens on, instead of the redirect host's; may be repeated
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        env = "TALOSCTL_OIDC_LOGIN_LISTEN_ADDRESS"
+    )]
+    pub(crate) listen_address: Vec<std::net::IpAddr>,
+    /// Whole redirect URI, where something stands in front of the callback server
+    #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_OIDC_REDIRECT_URL")]
+    pub(crate) oidc_redirect_url: Option<String>,
     /// Extra parameter of the authorization request, KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) auth_param: Vec<String>,
@@ -201,6 +285,12 @@ pub(crate) struct Login {
     /// Use the ID token in this environment variable; no browser, no cache
     #[arg(long, value_name = "NAME", group = "given_token")]
     pub(crate) id_token_env: Option<String>,
+    /// Only errors and the result
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// How to print the result
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) output: Format,
     /// Nodes for the context, separated by commas [default: what the server says]
     #[arg(long, value_name = "NODES", value_delimiter = ',', env = "TALOSCTL_OIDC_LOGIN_NODES")]
     pub(crate) nodes: Vec<String>,
@@ -215,4 +305,14 @@ pub(crate) struct Demo {
     /// Keep everything up, print commands to try, and use the real browser
     #[arg(long)]
     pub(crate) stay: bool,
+}
+
+/// A switch in an environment variable. Empty counts as unset; what is neither yes nor no is an
+/// error, as a mistyped word must not switch a protection off.
+fn switch(text: &str) -> Result<bool, &'static str> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
+        "" | "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
+        _ => Err("write true or false"),
+    }
 }

@@ -1,10 +1,133 @@
 //! The command `logout`.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use crate::exit::{Class, Failure};
+use exchange_core::http::{FetchRequest, Trust};
+use exchange_core::login::cache::CacheEntry;
+use exchange_core::oidc::discovery::{DiscoveryPolicy, METADATA_BYTES_MAX, Metadata};
+use exchange_core::oidc::token_endpoint::{Client, ClientAuth};
+use exchange_core::types::{ClientId, ContextName, Issuer};
+use exchange_smol::executor;
+use exchange_smol::files;
 
-/// Runs the command.
-pub(crate) fn run(_: &crate::args::Target) -> Result<ExitCode, Failure> {
-    Err(Failure::new(Class::Other, "command.absent", "this build has no logout yet"))
+use crate::args;
+use crate::exit::{Class, Failure};
+use crate::login::context;
+use crate::login::paths::Places;
+use crate::login::requests::{Peer, Requests};
+use crate::login::store::TokenStore;
+use crate::terminal;
+
+/// A watcher that is refreshing gets this long to finish.
+const LOCK_MILLIS: u64 = 10_000;
+const CA_BYTES_MAX: usize = 1024 * 1024;
+
+/// Runs the command: each part is tried whatever became of the others.
+pub(crate) fn run(args: &args::Logout) -> Result<ExitCode, Failure> {
+    let target = &args.target;
+    let name = target.context_name()?;
+    let places = Places::of_process();
+    let store = TokenStore::open(target.token_store)?;
+    let path = places.talosconfig(target.talosconfig.as_deref())?.writable()?;
+    let requests = if args.revoke { Some(requests(args, &places)?) } else { None };
+    // Without the lock it works as well; a refresh elsewhere might then store its tokens after us.
+    let is_there = store.path().is_some_and(|path| path.exists());
+    let _lock = is_there.then(|| store.lock(&name, LOCK_MILLIS));
+    let revoked = match &requests {
+        Some(requests) => revoke(&store, &name, requests),
+        None => Ok(()),
+    };
+    let forgotten = forget(&store, &name);
+    let removed = remove(&path, &name);
+    forgotten.and(removed).and(revoked).map(|()| ExitCode::SUCCESS)
+}
+
+fn forget(store: &TokenStore, name: &ContextName) -> Result<(), Failure> {
+    match store.forget(name) {
+        Ok(true) => terminal::line("Cached token cleared."),
+        Ok(false) => {
+            terminal::line(&format!("No cached token for context \"{}\".", name.as_str()));
+        }
+        Err(error) => return Err(Failure::local(error.code(), error.to_string())),
+    }
+    Ok(())
+}
+
+fn remove(path: &std::path::Path, name: &ContextName) -> Result<(), Failure> {
+    let (name, shown) = (name, path.display());
+    if context::remove(path, name)? {
+        terminal::line(&format!("Context \"{}\" removed from {shown}.", name.as_str()));
+    } else {
+        terminal::line(&format!("No context \"{}\" in {shown}.", name.as_str()));
+    }
+    Ok(())
+}
+
+fn requests(args: &args::Logout, places: &Places) -> Result<Requests, Failure> {
+    let wrong = |error: String| Failure::local("config.invalid", format!("--provider-ca: {error}"));
+    let peer = match args.provider_ca.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        None => Peer::System,
+        Some(path) => {
+            let pem = files::read(&places.expand(path), CA_BYTES_MAX)
+                .map_err(|error| wrong(error.to_string()))?;
+            Peer::SystemPlus(pem.to_vec())
+        }
+    };
+    peer.check().map_err(|error| wrong(error.to_string()))?;
+    Ok(Requests::new(peer, Peer::System))
+}
+
+/// Has the provider end the refresh token (RFC 7009), and with it what was made from it.
+fn revoke(store: &TokenStore, name: &ContextName, requests: &Requests) -> Result<(), Failure> {
+    let local =
+        |error: crate::login::store::StoreError| Failure::local(error.code(), error.to_string());
+    let Some(entry) = store.load(name).map_err(local)? else { return Ok(()) };
+    if entry.refresh_token.is_none() {
+        terminal::line("There is no refresh token to revoke.");
+        return Ok(());
+    }
+    executor::run(NonZeroUsize::MIN, ask_provider(&entry, requests))?;
+    terminal::line("Refresh token revoked at the provider.");
+    Ok(())
+}
+
+async fn ask_provider(entry: &CacheEntry, requests: &Requests) -> Result<(), Failure> {
+    let failed = |text: String| {
+        let text = format!(
+            "the provider did not revoke the refresh token: {text}. It is deleted here; end the \
+             session at the provider"
+        );
+        Failure::new(Class::Unavailable, "logout.not_revoked", text)
+    };
+    let issuer: Issuer = entry.issuer.parse().map_err(|_| failure_of_entry())?;
+    let client_id: ClientId = entry.client_id.parse().map_err(|_| failure_of_entry())?;
+    let policy = DiscoveryPolicy { allow_http: issuer.is_plain_http(), slash_tolerant: false };
+    let url = policy.discovery_url(&issuer).map_err(|error| failed(error.to_string()))?;
+    let request = FetchRequest {
+        url,
+        post: None,
+        headers: Vec::new(),
+        trust: Trust::Provider,
+        body_bytes_max: METADATA_BYTES_MAX,
+        timeout_millis: 15_000,
+    };
+    let reply = requests.fetch(request).await.map_err(|error| failed(error.to_string()))?;
+    let metadata = Metadata::parse(&reply.body, &issuer, &policy)
+        .map_err(|error| failed(error.to_string()))?;
+    let endpoint = metadata
+        .revocation_endpoint
+        .as_ref()
+        .ok_or_else(|| failed("it has no revocation endpoint".to_owned()))?;
+    let Some(token) = &entry.refresh_token else { return Ok(()) };
+    let client = Client { id: &client_id, secret: None, auth: ClientAuth::Auto };
+    let reply = requests.fetch(client.revoke(endpoint, token)).await;
+    match reply.map_err(|error| failed(error.to_string()))?.status {
+        200..=299 => Ok(()),
+        status => Err(failed(format!("it answered {status}"))),
+    }
+}
+
+fn failure_of_entry() -> Failure {
+    Failure::local("cache.invalid", "the cached login names no usable provider")
 }

@@ -6,6 +6,7 @@ mod demo;
 mod exit;
 mod login;
 mod logout;
+mod manual;
 mod serve;
 mod status;
 mod terminal;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(args) => demo::run(&args),
+        Command::Completion { shell } => Ok(manual::completion(shell)),
+        Command::Man { folder } => manual::write(&folder),
     };
     outcome.unwrap_or_else(|failure| failure.report())
 }

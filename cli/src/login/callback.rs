@@ -1,0 +1,179 @@
+//! The callback server of one login, and addresses that are pasted instead.
+
+use std::io::BufRead as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use exchange_core::http::{Headers, Method, RequestHead, Version};
+use exchange_core::login::{AuthorizationEntropy, Input, ListenTrouble};
+use exchange_core::machine::RequestId;
+use exchange_core::types::Url;
+use exchange_smol::desk::{Arrival, Desk};
+use exchange_smol::entropy::{NoEntropy, draw};
+use exchange_smol::executor::{spawn, within};
+use exchange_smol::listen::{BindError, BindProblem, ListenLimits, Listener, Load};
+use smol::Task;
+use smol::channel::{Receiver, Sender, bounded};
+use zeroize::Zeroizing;
+
+/// For the last page to reach the browser.
+const CLOSE_MILLIS: u64 = 3_000;
+/// Requests of pasted addresses have numbers that no connection gets.
+const PASTED: u64 = 1 << 63;
+/// Longest address that is read from the terminal.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// A running callback server. Stops when dropped or closed.
+pub(crate) struct Callback {
+    _stop: Sender<()>,
+    servers: Vec<Task<()>>,
+}
+
+impl Callback {
+    /// Listens on the first of `ports` that is free. The first of `addresses` must work, the
+    /// others are tried. Returns the port.
+    pub(crate) fn open(
+        addresses: &[SocketAddr],
+        ports: &[u16],
+        desk: &Arc<Desk<Input>>,
+    ) -> Result<(Self, u16), ListenTrouble> {
+        let (first, others) = addresses.split_first().ok_or(ListenTrouble::Other)?;
+        let mut trouble = ListenTrouble::Other;
+        for port in ports {
+            let listener = match Listener::bind_all(&[SocketAddr::new(first.ip(), *port)]) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    trouble = trouble_of(&error);
+                    continue;
+                }
+            };
+            let port = listener.addresses().first().map_or(*port, SocketAddr::port);
+            let mut listeners = vec![listener];
+            for other in others {
+                listeners.extend(Listener::bind_all(&[SocketAddr::new(other.ip(), port)]));
+            }
+            return Ok((Self::serve(listeners, desk), port));
+        }
+        Err(trouble)
+    }
+
+    fn serve(listeners: Vec<Listener>, desk: &Arc<Desk<Input>>) -> Self {
+        let (stop, stopped) = bounded::<()>(1);
+        let servers = listeners
+            .into_iter()
+            .map(|listener| {
+                let (desk, stopped) = (Arc::clone(desk), stopped.clone());
+                let load = Arc::new(Load::default());
+                spawn(async move {
+                    let stop = until_closed(stopped);
+                    listener.serve(desk, None, ListenLimits::CALLBACK, load, stop).await;
+                })
+            })
+            .collect();
+        Self { _stop: stop, servers }
+    }
+
+    /// Takes no more connections and waits until the answers under way have been sent.
+    pub(crate) async fn close(self) {
+        let Self { _stop: stop, servers } = self;
+        drop(stop);
+        let all = async {
+            for server in servers {
+                server.await;
+            }
+        };
+        let _ = within(CLOSE_MILLIS, all).await;
+    }
+}
+
+async fn until_closed(stopped: Receiver<()>) {
+    let _ = stopped.recv().await;
+}
+
+fn trouble_of(error: &BindError) -> ListenTrouble {
+    match error.problem {
+        BindProblem::InUse => ListenTrouble::InUse,
+        BindProblem::Denied => ListenTrouble::Denied,
+        BindProblem::Address | BindProblem::NotOurs | BindProblem::Other(_) => ListenTrouble::Other,
+    }
+}
+
+/// Randomness for one authorization request.
+pub(crate) fn authorization_entropy() -> Result<AuthorizationEntropy, NoEntropy> {
+    Ok(AuthorizationEntropy { state: draw()?, nonce: draw()?, verifier: draw()? })
+}
+
+/// Requests at the listener as inputs of the machine.
+pub(crate) fn desk(inputs: Sender<Input>) -> Arc<Desk<Input>> {
+    let make = |arrival: Arrival| {
+        Some(Input::Callback {
+            request: arrival.id,
+            head: arrival.request.head,
+            body: arrival.request.body,
+            entropy: authorization_entropy().ok()?,
+        })
+    };
+    Desk::new(inputs, make, |_| ())
+}
+
+/// Whether this is the number of a pasted address.
+pub(crate) fn is_pasted(id: RequestId) -> bool {
+    id.0 >= PASTED
+}
+
+/// Reads addresses from the terminal for as long as the program lives: where the browser cannot
+/// reach this machine, its address bar still shows where the provider sent it.
+pub(crate) fn read_pasted(inputs: Sender<Input>, on_nonsense: impl Fn() + Send + 'static) {
+    let _ = thread::Builder::new().name("paste".to_owned()).spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        for number in PASTED.. {
+            let mut line = Zeroizing::new(String::with_capacity(LINE_BYTES_MAX));
+            match stdin.read_line(&mut line) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let Some(head) = request_of(line) else {
+                on_nonsense();
+                continue;
+            };
+            let Ok(entropy) = authorization_entropy() else { return };
+            let request = RequestId(number);
+            let body = Zeroizing::default();
+            if inputs.send_blocking(Input::Callback { request, head, body, entropy }).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The request that a browser makes for that address.
+fn request_of(address: &str) -> Option<RequestHead> {
+    let url: Url = address.parse().ok()?;
+    let mut headers = Headers::default();
+    headers.push("host", url.authority().as_bytes());
+    Some(RequestHead {
+        method: Method::Get,
+        target: url.target().into(),
+        version: Version::Http11,
+        headers,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_address_is_the_request_of_its_browser() {
+        let head = request_of("http://127.0.0.1:8900/callback?code=a&state=b").expect("a URL");
+        assert_eq!(&*head.target, "/callback?code=a&state=b");
+        assert_eq!(head.headers.get_str("host"), Some("127.0.0.1:8900"));
+        assert!(request_of("code=a&state=b").is_none());
+        assert!(is_pasted(RequestId(PASTED)) && !is_pasted(RequestId(1)));
+    }
+}

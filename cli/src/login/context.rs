@@ -1,0 +1,136 @@
+//! One context of the talosconfig on disk.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use exchange_core::login::{ContextWrite, ExistingContext};
+use exchange_core::talosconfig::{
+    MakeCurrent, NewContext, Talosconfig, TalosconfigError, remove_context, set_context,
+};
+use exchange_core::types::{ContextName, Secret};
+use exchange_smol::files::{self, FileError, Update, create_private_dir};
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+
+/// Why the talosconfig could not be read or changed. It is as it was.
+#[derive(Debug)]
+pub(crate) enum ContextError {
+    /// The file.
+    File(FileError),
+    /// What is in it.
+    Content(PathBuf, TalosconfigError),
+    /// It is not UTF-8.
+    NotText(PathBuf),
+}
+
+impl From<FileError> for ContextError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl fmt::Display for ContextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Content(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::NotText(path) => {
+                write!(f, "{}: the talosconfig is not UTF-8 text: repair it", path.display())
+            }
+        }
+    }
+}
+
+impl From<ContextError> for Failure {
+    fn from(error: ContextError) -> Self {
+        Self::local(error.code(), error.to_string())
+    }
+}
+
+impl ContextError {
+    /// Stable code.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Content(_, error) => error.code(),
+            Self::NotText(_) => "talosconfig.not_text",
+        }
+    }
+}
+
+/// Reads the talosconfig; `None` when there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Talosconfig>, ContextError> {
+    let bytes_max = Update::default().bytes_max;
+    let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(None) };
+    let parsed = Talosconfig::parse(text_of(path, &bytes)?);
+    parsed.map(Some).map_err(|error| ContextError::Content(path.into(), error))
+}
+
+/// Certificate and key of the context, if both are there and readable.
+pub(crate) fn existing(path: &Path, name: &ContextName) -> Option<ExistingContext> {
+    let config = read(path).ok()??;
+    let context = config.context(name.as_str())?;
+    let certificate = context.crt_pem().ok()??;
+    Some(ExistingContext { certificate, key: context.key_pem().ok()?? })
+}
+
+/// Sets the context. Of several processes that do so at once, none undoes what another wrote.
+pub(crate) fn write(path: &Path, new: &ContextWrite) -> Result<(), ContextError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        create_private_dir(folder)?;
+    }
+    let make_current = if new.make_current { MakeCurrent::Yes } else { MakeCurrent::OnCreate };
+    let body = NewContext {
+        endpoints: &new.endpoints,
+        nodes: new.nodes.as_deref(),
+        ca_pem: &new.ca,
+        crt_pem: &new.certificate,
+        key_pem: &new.key,
+    };
+    files::update(path, Update::default(), |old| {
+        let old = text_of(path, old.unwrap_or_default())?;
+        let text = set_context(old, &new.context, &body, make_current)
+            .map_err(|error| ContextError::Content(path.into(), error))?;
+        Ok::<_, ContextError>(Some(bytes_of(&text)))
+    })?;
+    Ok(())
+}
+
+/// Says now what [`write`] would say in the end, before a person is troubled to log in.
+pub(crate) fn rehearse(path: &Path, name: &ContextName) -> Result<(), ContextError> {
+    let bytes_max = Update::default().bytes_max;
+    let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(()) };
+    let pem = "-----BEGIN REHEARSAL-----";
+    let body = NewContext {
+        endpoints: &["192.0.2.1".to_owned()],
+        nodes: None,
+        ca_pem: pem,
+        crt_pem: pem,
+        key_pem: &Secret::new(pem.as_bytes()),
+    };
+    set_context(text_of(path, &bytes)?, name, &body, MakeCurrent::Yes)
+        .map(|_| ())
+        .map_err(|error| ContextError::Content(path.into(), error))
+}
+
+/// Removes the context. Says whether there was one.
+pub(crate) fn remove(path: &Path, name: &ContextName) -> Result<bool, ContextError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    files::update(path, Update::default(), |old| {
+        let old = text_of(path, old.unwrap_or_default())?;
+        let text =
+            remove_context(old, name).map_err(|error| ContextError::Content(path.into(), error))?;
+        Ok::<_, ContextError>(text.map(|text| bytes_of(&text)))
+    })
+}
+
+fn text_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, ContextError> {
+    std::str::from_utf8(bytes).map_err(|_| ContextError::NotText(path.into()))
+}
+
+fn bytes_of(text: &str) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(text.as_bytes().to_vec())
+}

@@ -1,0 +1,134 @@
+//! The command `login`, and what it shares with `logout` and `status`.
+
+mod callback;
+pub(crate) mod context;
+mod hands;
+mod keeper;
+pub(crate) mod paths;
+mod plan;
+pub(crate) mod requests;
+mod server_says;
+pub(crate) mod store;
+mod surroundings;
+pub(crate) mod tell;
+pub(crate) mod trace;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use exchange_core::login::{ErrorClass, Input, LoginError, LoginMachine, Outcome};
+use exchange_core::types::ContextName;
+use exchange_smol::driver::drive;
+use exchange_smol::entropy::draw;
+use exchange_smol::executor::{run as run_executor, spawn};
+use exchange_smol::signals::Signals;
+use exchange_smol::{clock, entropy};
+use smol::channel::{Sender, bounded};
+
+use crate::args;
+use crate::exit::{Class, Failure};
+use hands::LoginHands;
+use keeper::Keeper;
+use plan::Plan;
+use store::TokenStore;
+use tell::Voice;
+
+/// Inputs that may wait for the machine.
+const QUEUE: usize = 64;
+
+/// Where the login of this run is kept.
+pub(crate) struct Place {
+    /// Tokens.
+    pub(crate) store: TokenStore,
+    /// The talosconfig.
+    pub(crate) talosconfig: PathBuf,
+    /// The context in it.
+    pub(crate) context: ContextName,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &args::Login) -> Result<ExitCode, Failure> {
+    run_executor(NonZeroUsize::MIN, login(args))
+}
+
+async fn login(args: &args::Login) -> Result<ExitCode, Failure> {
+    let plan = plan::of(args).await?;
+    let voice = Voice { quiet: args.quiet, format: args.output };
+    let (inputs, queue) = bounded(QUEUE);
+    let Plan { settings, requests, ports, talosconfig, store, given, nodes, browser, surroundings } =
+        plan;
+    let context = settings.context.clone();
+    let machine = LoginMachine::new(settings).map_err(|error| failure(&error))?;
+    let place = Arc::new(Place { store, talosconfig, context: context.clone() });
+    let hands = LoginHands {
+        keeper: Keeper::start(place.store.clone(), context.clone(), inputs.clone()),
+        desk: callback::desk(inputs.clone()),
+        inputs: inputs.clone(),
+        place: Arc::clone(&place),
+        given: given.map(Arc::new),
+        requests,
+        port: ports.first().copied().unwrap_or_default(),
+        ports,
+        nodes,
+        browser,
+        surroundings,
+        voice: voice.clone(),
+        debug: trace::is_on(),
+        callback: None,
+        closing: Vec::new(),
+        reads_pasted: false,
+        no_entropy: None,
+        ended: None,
+    };
+    pass_signals_on(inputs.clone())?;
+    let jitter = draw().map_err(no_entropy)?;
+    let _ = inputs.send(Input::Start { jitter }).await;
+    let (_, hands) = drive(machine, queue, hands).await;
+    if let Some(error) = hands.no_entropy {
+        return Err(no_entropy(error));
+    }
+    match hands.close().await {
+        Some(Ok(Outcome::StillFresh(facts))) => {
+            voice.result(false, &context, &place.talosconfig, &facts, clock::now().wall);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Ok(Outcome::Written(_) | Outcome::Stopped)) => Ok(ExitCode::SUCCESS),
+        Some(Err(error)) => Err(failure(&error)),
+        None => Err(Failure::new(Class::Other, "login.aborted", "the login ended without a word")),
+    }
+}
+
+/// Ctrl-C and SIGTERM end a login in order, so that no token is lost half-way.
+fn pass_signals_on(inputs: Sender<Input>) -> Result<(), Failure> {
+    let mut signals = Signals::listen(false).map_err(|error| {
+        let text = format!("cannot listen to signals: {}", error.kind());
+        Failure::new(Class::Other, "signals.failed", text)
+    })?;
+    spawn(async move {
+        while signals.next().await.is_some() {
+            if inputs.send(Input::Interrupt).await.is_err() {
+                return;
+            }
+        }
+    })
+    .detach();
+    Ok(())
+}
+
+fn no_entropy(error: entropy::NoEntropy) -> Failure {
+    Failure::new(Class::Other, "entropy.absent", error.to_string())
+}
+
+/// An error of the machine as the end of the program.
+pub(crate) fn failure(error: &LoginError) -> Failure {
+    let class = match error.class() {
+        ErrorClass::Usage => Class::Other,
+        ErrorClass::Local => Class::Local,
+        ErrorClass::Refused => Class::Refused,
+        ErrorClass::Unavailable => Class::Unavailable,
+        ErrorClass::NotCompleted => Class::LoginIncomplete,
+    };
+    Failure::new(class, error.code(), error.to_string())
+}

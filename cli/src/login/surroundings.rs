@@ -1,0 +1,132 @@
+//! Who and what is at this machine: a person, a display, a way in over SSH.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::net::IpAddr;
+
+use exchange_smol::browser::is_headless;
+
+use crate::args;
+
+/// What is known of this machine and of how we were started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// Whether a browser started here would be seen by nobody.
+    pub(crate) headless: bool,
+    /// Whether somebody can type.
+    pub(crate) can_type: bool,
+    has_terminal: bool,
+    is_automation: bool,
+    has_browser_variable: bool,
+    ssh: Option<Ssh>,
+}
+
+/// The way by which the person came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ssh {
+    host: IpAddr,
+    port: u16,
+    user: Option<String>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub(crate) fn of_process() -> Self {
+        let stdin = std::io::stdin().is_terminal();
+        Self::new(stdin, std::io::stderr().is_terminal(), |name| std::env::var_os(name))
+    }
+
+    fn new(stdin: bool, stderr: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name| variable(name).and_then(|value| value.into_string().ok());
+        let is_set = |name| text(name).is_some_and(|value| !value.is_empty());
+        Self {
+            headless: is_headless(&variable),
+            can_type: stdin,
+            has_terminal: stdin || stderr,
+            is_automation: text("CI").is_some_and(|value| !matches!(&*value, "" | "0" | "false")),
+            has_browser_variable: is_set("BROWSER"),
+            ssh: text("SSH_CONNECTION").and_then(|value| {
+                let mut words = value.split_whitespace().skip(2);
+                Some(Ssh {
+                    host: words.next()?.parse().ok()?,
+                    port: words.next()?.parse().ok()?,
+                    user: text("USER").filter(|user| is_plain(user)),
+                })
+            }),
+        }
+    }
+
+    /// Whether a person can be asked to log in. A flag or `$BROWSER` that says how settles it;
+    /// else a build machine has nobody, and a watcher without a terminal is a service.
+    pub(crate) fn is_somebody_there(&self, args: &args::Login) -> bool {
+        let says_how = args.device_code
+            || args.skip_open_browser
+            || args.browser_command.is_some()
+            || self.has_browser_variable;
+        !args.non_interactive
+            && (says_how || self.has_terminal || !(args.watch || self.is_automation))
+    }
+
+    /// The command that brings `port` of this machine to the person's own.
+    pub(crate) fn tunnel(&self, port: u16) -> Option<String> {
+        let ssh = self.ssh.as_ref()?;
+        let user = ssh.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+        let other_port = if ssh.port == 22 { String::new() } else { format!("-p {} ", ssh.port) };
+        Some(format!("ssh -N -L {port}:127.0.0.1:{port} {other_port}{user}{}", ssh.host))
+    }
+}
+
+/// A user name that needs no quoting in a shell.
+fn is_plain(user: &str) -> bool {
+    !user.is_empty()
+        && !user.starts_with('-')
+        && user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(terminal: bool, set: &[(&str, &str)]) -> Surroundings {
+        let find = |name: &str| set.iter().find(|(known, _)| *known == name);
+        Surroundings::new(terminal, false, |name| find(name).map(|(_, value)| value.into()))
+    }
+
+    fn args(flags: &[&str]) -> args::Login {
+        use clap::Parser as _;
+        let words = ["talosctl-oidc", "login"].iter().chain(flags);
+        match args::Cli::try_parse_from(words).map(|cli| cli.command) {
+            Ok(args::Command::Login(login)) => *login,
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_service_has_nobody_at_it() {
+        let nobody = with(false, &[]);
+        assert!(nobody.is_somebody_there(&args(&[])), "a script that shows the address");
+        assert!(!nobody.is_somebody_there(&args(&["--watch"])));
+        assert!(nobody.is_somebody_there(&args(&["--watch", "--device-code"])));
+        assert!(with(true, &[]).is_somebody_there(&args(&["--watch"])));
+        assert!(!with(true, &[]).is_somebody_there(&args(&["--non-interactive"])));
+        assert!(!with(false, &[("CI", "true")]).is_somebody_there(&args(&[])));
+        let scripted = with(false, &[("CI", "true"), ("BROWSER", "script")]);
+        assert!(scripted.is_somebody_there(&args(&["--watch"])));
+    }
+
+    #[test]
+    fn the_tunnel_goes_back_the_way_the_person_came() {
+        let ssh = |user, connection| {
+            with(true, &[("USER", user), ("SSH_CONNECTION", connection)]).tunnel(8900)
+        };
+        assert_eq!(
+            ssh("ann", "192.0.2.7 50000 192.0.2.1 22").as_deref(),
+            Some("ssh -N -L 8900:127.0.0.1:8900 ann@192.0.2.1")
+        );
+        assert_eq!(
+            ssh("a;b", "2001:db8::7 50000 2001:db8::1 2222").as_deref(),
+            Some("ssh -N -L 8900:127.0.0.1:8900 -p 2222 2001:db8::1")
+        );
+        assert_eq!(ssh("ann", "nonsense"), None);
+    }
+}

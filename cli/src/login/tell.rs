@@ -1,0 +1,182 @@
+//! What a login says: progress on standard error, the result on standard output.
+
+use std::path::Path;
+
+use exchange_core::login::{CertificateFacts, Notice};
+use exchange_core::machine::UnixTime;
+use exchange_core::types::{ContextName, GoDuration, Rfc3339};
+
+use super::surroundings::Surroundings;
+use crate::args::Format;
+use crate::terminal;
+
+/// Who speaks, and how much.
+#[derive(Clone, Debug)]
+pub(crate) struct Voice {
+    /// Only errors, warnings, and what a person must do.
+    pub(crate) quiet: bool,
+    /// How results are printed.
+    pub(crate) format: Format,
+}
+
+impl Voice {
+    /// Something that a person may want to follow.
+    pub(crate) fn progress(&self, text: &str) {
+        if !self.quiet {
+            terminal::error_line(text);
+        }
+    }
+
+    /// Something that a person should know or must do.
+    pub(crate) fn attention(&self, text: &str) {
+        terminal::error_line(text);
+    }
+
+    /// Passes a notice on. `port` is where the callback server listens.
+    pub(crate) fn notice(
+        &self,
+        notice: &Notice,
+        surroundings: &Surroundings,
+        port: u16,
+        now: UnixTime,
+    ) {
+        match notice {
+            Notice::UsingCachedToken => self.progress("Using the cached login."),
+            Notice::Refreshing => self.progress("Refreshing the cached login."),
+            Notice::LoginNeeded(why) => self.progress(&format!("Login needed: {why}.")),
+            Notice::RefreshRefused(error) => {
+                self.progress(&format!("The provider refused to refresh the login: {error}"));
+            }
+            Notice::OpenUrl { url, browser } => {
+                let how = if *browser {
+                    "Opening the login page in a browser. If none appears, open"
+                } else {
+                    "Open this address to log in"
+                };
+                self.attention(&format!("{how}:\n\n  {}\n", url.as_str()));
+                if surroundings.headless && !browser {
+                    self.attention(&elsewhere(surroundings, port));
+                }
+            }
+            Notice::BrowserNotStarted => {
+                self.attention("No browser could be started: open the address above by hand.");
+            }
+            Notice::DeviceCode { page, complete, user_code, expires_secs } => {
+                let short = page.as_str();
+                self.attention(&format!(
+                    "To log in, open on any device\n\n  {short}\n\nand enter the code\n\n  \
+                     {user_code}\n"
+                ));
+                if let Some(complete) = complete {
+                    self.attention(&format!("or open\n\n  {}\n", complete.as_str()));
+                }
+                let minutes = expires_secs.div_ceil(60);
+                self.attention(&format!(
+                    "The code is good for {minutes} min. Enter it only if you started this login \
+                     yourself."
+                ));
+            }
+            Notice::UnprovenError(error) => self.progress(&format!(
+                "An error came back that may not belong to this login ({error}); still waiting."
+            )),
+            Notice::WithoutOfflineAccess => self.progress(
+                "The provider refuses the scope offline_access: asking again without it. The \
+                 login cannot be refreshed.",
+            ),
+            Notice::TokenRefusedByServer => {
+                self.progress("The server refused the cached login; getting another one.");
+            }
+            Notice::TokensNotStored(trouble) => self.attention(&format!(
+                "warning: the tokens were not stored, so the next run must log in again: {}",
+                trouble.text
+            )),
+            Notice::NoLock => self.attention(
+                "warning: no lock can be had for the stored login: run one login at a time",
+            ),
+            Notice::NoRefreshToken => self.attention(
+                "warning: the provider gave no refresh token: renewals end with the ID token (is \
+                 offline_access allowed for this client?)",
+            ),
+            Notice::ClockBehind { secs } => self.attention(&format!(
+                "warning: the clock of this machine is {secs} s behind the server's: set it right"
+            )),
+            // The result says it.
+            Notice::Written { .. } => {}
+            Notice::NextRenewal { at } => self.progress(&format!(
+                "Next renewal at {} (in {}).",
+                Rfc3339(*at),
+                span(at.since(now))
+            )),
+            Notice::RenewalFailed { error, retry_secs } => self.attention(&format!(
+                "warning: the renewal failed, next attempt in {}: {error} [{}]",
+                span(*retry_secs),
+                error.code()
+            )),
+        }
+    }
+
+    /// The result: what is in the context now.
+    pub(crate) fn result(
+        &self,
+        written: bool,
+        context: &ContextName,
+        path: &Path,
+        facts: &CertificateFacts,
+        now: UnixTime,
+    ) {
+        let (name, path) = (context.as_str(), path.display().to_string());
+        let until = Rfc3339(facts.not_after).to_string();
+        if self.format == Format::Text {
+            let span = span(facts.not_after.since(now));
+            let roles = facts.roles.join(", ");
+            let first = if written {
+                format!("Context \"{name}\" written to {path}.")
+            } else {
+                format!(
+                    "The certificate of context \"{name}\" is still good: no renewal needed \
+                     (--force renews)."
+                )
+            };
+            terminal::line(&first);
+            terminal::line(&format!("Certificate valid until {until} ({span}), roles: {roles}"));
+            return;
+        }
+        let object = serde_json::json!({
+            "outcome": if written { "written" } else { "still_fresh" },
+            "context": name,
+            "talosconfig": path,
+            "not_before": Rfc3339(facts.not_before).to_string(),
+            "not_after": until,
+            "roles": facts.roles,
+        });
+        match self.format {
+            Format::Json | Format::Text => terminal::line(&object.to_string()),
+            Format::Yaml => terminal::line(&crate::status::yaml(&object)),
+        }
+    }
+}
+
+/// A span of seconds as Go prints it: `4m30s`.
+pub(crate) fn span(secs: u64) -> String {
+    GoDuration::from_secs(u32::try_from(secs).unwrap_or(u32::MAX)).to_string()
+}
+
+/// What to do where the browser is on another machine.
+fn elsewhere(surroundings: &Surroundings, port: u16) -> String {
+    let mut text = match surroundings.tunnel(port) {
+        Some(command) => format!(
+            "There is no browser here. On the machine that has one, run this first and leave it \
+             running:\n\n  {command}\n"
+        ),
+        None => format!(
+            "There is no browser here. Forward port {port} of the machine that has one to \
+             127.0.0.1:{port} here, for example with ssh -L {port}:127.0.0.1:{port}"
+        ),
+    };
+    if surroundings.can_type {
+        text.push_str(
+            "\nOr log in without: the last page does not load then; paste its address here.",
+        );
+    }
+    text
+}

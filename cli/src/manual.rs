@@ -1,0 +1,44 @@
+//! Completion scripts and manual pages, from the same table as `--help`.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::exit::Failure;
+use crate::terminal;
+
+/// Prints the completion script of `shell`.
+pub(crate) fn completion(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "talosctl-oidc", &mut script);
+    terminal::line(String::from_utf8_lossy(&script).trim_end());
+    ExitCode::SUCCESS
+}
+
+/// Writes one page for the program and one for each command into `folder`.
+pub(crate) fn write(folder: &Path) -> Result<ExitCode, Failure> {
+    let mut program = Cli::command();
+    program.build();
+    let visible = program.get_subcommands().filter(|command| {
+        // What `help` and this command do is no business of a manual.
+        !command.is_hide_set() && command.get_name() != "help"
+    });
+    let pages: Vec<_> = visible.cloned().chain([program.clone()]).collect();
+    for command in pages {
+        let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+        let mut page = Vec::new();
+        let path = folder.join(format!("{name}.1"));
+        clap_mangen::Man::new(command)
+            .render(&mut page)
+            .and_then(|()| fs::write(&path, page))
+            .map_err(|error| {
+                let text = format!("cannot write {}: {}", path.display(), error.kind());
+                Failure::local("file.not_writable", text)
+            })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
