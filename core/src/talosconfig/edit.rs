@@ -87,7 +87,14 @@ pub(super) struct Edit<'a> {
 impl Edit<'_> {
     /// The mapping of the first document; `None` when it says nothing, `{}` included.
     pub(super) fn root(&self) -> Result<Option<&Map>, TalosconfigError> {
-        let Some(root) = self.old.first().filter(|root| !root.is_null()) else { return Ok(None) };
+        let Some(root) = self.old.first() else { return Ok(None) };
+        // An anchor or a tag would come to stand before the keys that are added.
+        if root.anchored || root.tagged {
+            return Err(TalosconfigError::Reference);
+        }
+        if root.is_null() {
+            return Ok(None);
+        }
         let map = root.map().ok_or(TalosconfigError::NotAMapping { part: "the first document" })?;
         plain(root, map)?;
         Ok(Some(map).filter(|map| !map.pairs.is_empty()))

@@ -48,8 +48,8 @@ impl Talosconfig {
     /// Reads a text; an empty one, or one with only comments, holds no contexts.
     ///
     /// # Errors
-    /// [`TalosconfigError`] when it is not YAML, or when the file, `contexts` or a context is no
-    /// mapping. A context that is null is read as an empty one.
+    /// [`TalosconfigError`] when it is not YAML, or when the file or `contexts` is no mapping. A
+    /// context that is null is read as an empty one.
     pub fn parse(text: &str) -> Result<Self, TalosconfigError> {
         let documents = parse_all(text).map_err(TalosconfigError::Yaml)?;
         let Some(root) = documents.first().filter(|root| !root.is_null()) else {
@@ -68,9 +68,7 @@ impl Talosconfig {
         let mut contexts = Vec::new();
         if let Some(node) = root.get("contexts").filter(|node| !node.is_null()) {
             let map = node.map().ok_or(TalosconfigError::NotAMapping { part: "contexts" })?;
-            for pair in &map.pairs {
-                contexts.push(Context::read(&pair.key.text, &pair.value)?);
-            }
+            contexts.extend(map.pairs.iter().map(|p| Context::read(&p.key.text, &p.value)));
         }
         Ok(Self { current, contexts })
     }
@@ -83,38 +81,28 @@ impl Talosconfig {
 }
 
 impl Context {
-    fn read(name: &str, node: &Node) -> Result<Self, TalosconfigError> {
+    fn read(name: &str, node: &Node) -> Self {
         let name = String::from(name);
         if node.is_null() {
-            return Ok(Self { name, ..Self::default() });
+            return Self { name, ..Self::default() };
         }
-        let map = match &node.value {
-            Value::Map(map) => map,
-            // What an alias stands for is not looked up; asking for a value says so.
-            Value::Alias => {
-                let wrong = || Field::Wrong(TalosconfigError::Reference);
-                return Ok(Self {
-                    name,
-                    ca: wrong(),
-                    crt: wrong(),
-                    key: wrong(),
-                    ..Self::default()
-                });
+        let wrong = match &node.value {
+            Value::Map(map) => {
+                let mut endpoints = texts(map, "endpoints");
+                endpoints.extend(map.get("target").and_then(Node::text).map(String::from));
+                let nodes = texts(map, "nodes");
+                let field = |key| Field::read(map, key);
+                let (ca, crt, key) = (field("ca"), field("crt"), field("key"));
+                return Self { name, endpoints, nodes, ca, crt, key };
             }
+            // What an alias stands for is not looked up; asking for a value says so.
+            Value::Alias => TalosconfigError::Reference,
             Value::Scalar(_) | Value::Seq(_) => {
-                return Err(TalosconfigError::NotAMapping { part: "a context" });
+                TalosconfigError::NotAMapping { part: "the context" }
             }
         };
-        let mut endpoints = texts(map, "endpoints")?;
-        endpoints.extend(map.get("target").and_then(Node::text).map(String::from));
-        Ok(Self {
-            name,
-            endpoints,
-            nodes: texts(map, "nodes")?,
-            ca: Field::read(map, "ca"),
-            crt: Field::read(map, "crt"),
-            key: Field::read(map, "key"),
-        })
+        let wrong = || Field::Wrong(wrong);
+        Self { name, ca: wrong(), crt: wrong(), key: wrong(), ..Self::default() }
     }
 
     /// CA certificates in PEM; `None` when the context has none.
@@ -142,13 +130,10 @@ impl Context {
     }
 }
 
-/// A list of texts; absent and null are empty.
-pub(super) fn texts(map: &Map, key: &'static str) -> Result<Vec<String>, TalosconfigError> {
-    let Some(node) = map.get(key).filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
-    let wrong = TalosconfigError::WrongKind { key };
-    let list = node.seq().ok_or(wrong)?;
-    let text = |item: &Node| item.text().map(String::from);
-    list.items.iter().map(text).collect::<Option<_>>().ok_or(wrong)
+/// The texts of a list; whatever is none is left out.
+fn texts(map: &Map, key: &str) -> Vec<String> {
+    let items = map.get(key).and_then(Node::seq).map(|list| list.items.as_slice());
+    items.unwrap_or_default().iter().filter_map(Node::text).map(String::from).collect()
 }
 
 impl Field {

@@ -67,7 +67,7 @@ fn a_value_that_is_no_pem_is_never_written() {
 
 #[test]
 fn reading_tells_damage_only_where_it_is() {
-    let text = "contexts:\n  a: {ca: '*', crt: aGVsbG8=, key: \"LS0tLS1CRUdJTiBYLS0tLS0K\\r\\n\", target: 10.0.0.9, endpoints: [x]}\n  b:\n";
+    let text = "contexts:\n  a: {ca: '*', crt: aGVsbG8=, key: \"LS0tLS1CRUdJTiBYLS0tLS0K\\r\\n\", target: 10.0.0.9, endpoints: [x]}\n  b:\n  d: text\n";
     let read = Talosconfig::parse(text).unwrap();
     let a = read.context("a").unwrap();
     assert_eq!(a.ca_pem(), Err(TalosconfigError::Base64 { key: "ca" }));
@@ -75,6 +75,8 @@ fn reading_tells_damage_only_where_it_is() {
     assert!(a.key_pem().unwrap().is_some());
     assert_eq!(a.endpoints, ["x", "10.0.0.9"]);
     assert!(read.context("b").unwrap().ca_pem().unwrap().is_none());
+    let d = read.context("d").unwrap();
+    assert_eq!(d.crt_pem(), Err(TalosconfigError::NotAMapping { part: "the context" }));
     assert!(read.current.is_none() && read.context("c").is_none());
     assert!(Talosconfig::parse("contexts: [a]").is_err());
     assert!(Talosconfig::parse("a: 1\na: 2\n").is_err());
@@ -220,11 +222,9 @@ proptest! {
         match remove(&text, &name).unwrap() {
             None => prop_assert!(which >= file.contexts.len()),
             Some(rest) => {
-                let read = Talosconfig::parse(&rest);
-                if let Ok(read) = read {
-                    prop_assert!(read.context(&name).is_none());
-                    prop_assert_eq!(read.contexts.len() + 1, file.contexts.len());
-                }
+                let read = Talosconfig::parse(&rest).unwrap();
+                prop_assert!(read.context(&name).is_none());
+                prop_assert_eq!(read.contexts.len() + 1, file.contexts.len());
                 for line in kept_lines(&rest) {
                     prop_assert!(text.contains(&line) || line.contains("context: \"\"") || line.contains("{}"), "{}", line);
                 }
