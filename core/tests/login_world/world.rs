@@ -72,6 +72,8 @@ pub struct World {
     pub wall_offset: i64,
     pub events: Vec<(u64, u64, Event)>,
     pub sequence: u64,
+    /// Timers in a row that were due at once.
+    pub idle: u32,
     pub draws: u8,
     /// Entry in the store, as text.
     pub store: Option<String>,
@@ -126,6 +128,7 @@ impl Default for World {
             wall_offset: 0,
             events: Vec::new(),
             sequence: 0,
+            idle: 0,
             draws: 0,
             store: None,
             context: None,
@@ -618,6 +621,8 @@ impl machine::World<LoginMachine> for World {
                     }
                 }
                 (_, Some(limit)) => {
+                    self.idle = if limit > self.mono { 0 } else { self.idle + 1 };
+                    assert!(self.idle < 100, "timers that are due for ever");
                     assert!(self.mono < 100 * 86_400_000, "runs for ever");
                     self.mono = self.mono.max(limit);
                     return None;
