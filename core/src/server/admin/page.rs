@@ -12,7 +12,7 @@ use ring::digest::{SHA256, digest};
 use super::ledger::{Listed, Totals};
 use crate::http::Response;
 use crate::http::form::encode_form;
-use crate::machine::Now;
+use crate::machine::{Now, UnixTime};
 use crate::server::refusal::guarded;
 use crate::types::{GoDuration, Rfc3339};
 
@@ -60,7 +60,7 @@ pub(super) fn dashboard(view: &View<'_>, part: bool) -> Response {
         200,
         &format!(
             "<header><h1>talosctl-oidc <span>Admin Dashboard</span></h1><nav>\
-             <label class=\"auto\"><input type=\"checkbox\" id=\"auto\" checked> Auto-refresh</label>\
+             <label class=\"auto\" hidden><input type=\"checkbox\" id=\"auto\"> Auto-refresh</label>\
              <a class=\"button\" id=\"refresh\" href=\"/admin/{0}\">Refresh</a>\
              <form method=\"post\" action=\"/admin/logout\"><button>Logout</button></form>\
              </nav></header>\
@@ -69,7 +69,7 @@ pub(super) fn dashboard(view: &View<'_>, part: bool) -> Response {
              placeholder=\"subject, e-mail, role, address\"><button>Find</button>\
              <a class=\"button\" href=\"/admin/export?format=csv&amp;{2}\">CSV</a>\
              <a class=\"button\" href=\"/admin/export?{2}\">JSON</a></form>\
-             <main id=\"live\" aria-live=\"off\">{inner}</main>",
+             <p id=\"note\" class=\"bad\" role=\"status\"></p><main id=\"live\">{inner}</main>",
             escape(&query(view.search, view.offset)),
             escape(view.search),
             escape(&encode_form([("q", view.search)])),
@@ -106,7 +106,7 @@ fn inner(view: &View<'_>) -> String {
     }
     pages(&mut out, view);
     out.push_str(&format!(
-        "<footer>Started {} <span>Updated {}</span></footer>",
+        "<footer><span>Started {}</span><span>Updated {}</span><span>All times are UTC</span></footer>",
         Rfc3339(view.started.wall),
         Rfc3339(view.now.wall)
     ));
@@ -115,7 +115,7 @@ fn inner(view: &View<'_>) -> String {
 
 fn table(out: &mut String, view: &View<'_>) {
     out.push_str(
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Active sessions\">\
+        "<div class=\"wide\" id=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"Active sessions\">\
          <table><thead><tr><th scope=\"col\">Subject<th scope=\"col\">Email<th scope=\"col\">Roles\
          <th scope=\"col\">Client IP<th scope=\"col\">Issued<th scope=\"col\">Expires\
          <th scope=\"col\">TTL<th scope=\"col\">Status</tr></thead><tbody>",
@@ -129,19 +129,20 @@ fn table(out: &mut String, view: &View<'_>) {
             escape(&row.email),
             roles.join(" "),
             escape(&row.client_ip),
-            clock(row.issued_at),
-            clock(row.expires_at),
+            clock(row.issued_at, view.now.wall),
+            clock(row.expires_at, view.now.wall),
             row.ttl()
         ));
     }
     out.push_str("</tbody></table></div>");
 }
 
-/// A moment as the time of day, with the whole date to point at.
-fn clock(at: crate::machine::UnixTime) -> String {
-    let full = Rfc3339(at).to_string();
-    let time = full.get(11..19).unwrap_or_default();
-    format!("<time datetime=\"{full}\" title=\"{full}\">{time}</time>")
+/// A moment as the time of day, with the date in front when it is another day than today.
+fn clock(at: UnixTime, now: UnixTime) -> String {
+    let (full, today) = (Rfc3339(at).to_string(), Rfc3339(now).to_string());
+    let (date, time) = (full.get(..10).unwrap_or_default(), full.get(11..19).unwrap_or_default());
+    let shown = if today.starts_with(date) { time.into() } else { format!("{date} {time}") };
+    format!("<time datetime=\"{full}\" title=\"{full}\">{shown}</time>")
 }
 
 fn pages(out: &mut String, view: &View<'_>) {
@@ -153,7 +154,7 @@ fn pages(out: &mut String, view: &View<'_>) {
     if view.offset > 0 {
         let back = view.offset.saturating_sub(view.page_rows);
         let href = escape(&query(view.search, back));
-        out.push_str(&format!("<a class=\"button\" href=\"/admin/{href}\">Newer</a>"));
+        out.push_str(&format!("<a class=\"button\" id=\"newer\" href=\"/admin/{href}\">Newer</a>"));
     }
     out.push_str(&format!(
         "<span>{} to {last} of {}</span>",
@@ -162,7 +163,7 @@ fn pages(out: &mut String, view: &View<'_>) {
     ));
     if last < view.found {
         let href = escape(&query(view.search, last));
-        out.push_str(&format!("<a class=\"button\" href=\"/admin/{href}\">Older</a>"));
+        out.push_str(&format!("<a class=\"button\" id=\"older\" href=\"/admin/{href}\">Older</a>"));
     }
     out.push_str("</nav>");
 }
@@ -227,4 +228,25 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A time of day alone would hide that a certificate ends tomorrow.
+    #[test]
+    fn another_day_is_named() {
+        let now = UnixTime::from_secs(1_771_338_600);
+        assert!(clock(now, now).ends_with(">14:30:00</time>"));
+        assert!(clock(now.plus_secs(86_400), now).ends_with(">2026-02-18 14:30:00</time>"));
+    }
+
+    #[test]
+    fn nothing_escapes_the_escaping() {
+        assert_eq!(
+            escape("<a href='x' b=\"&\">\u{0}"),
+            "&lt;a href=&#39;x&#39; b=&quot;&amp;&quot;&gt;\u{fffd}"
+        );
+    }
 }
