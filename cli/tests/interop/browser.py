@@ -57,11 +57,8 @@ def without_query(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
-def main() -> int:
-    if len(sys.argv) < 2:
-        print("usage: browser.py URL", file=sys.stderr)
-        return 2
-    url = sys.argv[1]
+def visit(url: str) -> tuple[int, str]:
+    """Status and path of the page where the visit ends; status 0 when it does not end."""
     account = os.environ.get("INTEROP_ACCOUNT", "alice")
     deny = "INTEROP_DENY" in os.environ
     opener = urllib.request.build_opener(
@@ -86,15 +83,22 @@ def main() -> int:
             url, form = urllib.parse.urljoin(here, cancel[0]), None
             continue
         if reply.status >= 400 or not posts:
-            print(f"{reply.status} {urllib.parse.urlsplit(here).path}")
-            return 0 if reply.status < 400 else 1
+            return reply.status, urllib.parse.urlsplit(here).path
         inputs = dict(posts[0]["inputs"])
         if "login" in inputs:
             inputs["login"], inputs["password"] = account, "any"
         url = urllib.parse.urljoin(here, posts[0]["action"])
         form = urllib.parse.urlencode(inputs).encode()
-    print("0 too many steps")
-    return 1
+    return 0, "too many steps"
+
+
+def main() -> int:
+    if len(sys.argv) < 2:
+        print("usage: browser.py URL", file=sys.stderr)
+        return 2
+    status, path = visit(sys.argv[1])
+    print(f"{status} {path}")
+    return 0 if 0 < status < 400 else 1
 
 
 if __name__ == "__main__":

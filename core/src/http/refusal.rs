@@ -103,12 +103,39 @@ impl Refusal {
         }
     }
 
-    /// The answer: `{"error": sentence, "code": code}` and a newline.
+    /// What whoever sent it does next.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::HeadTooLarge | Self::TooManyFields => "send fewer or shorter headers",
+            Self::BodyTooLarge => "send one token and nothing else",
+            Self::LineEnd => "end every line with CR LF",
+            Self::RequestLine => "send `METHOD /path HTTP/1.1`",
+            Self::Method => "send GET, HEAD or POST",
+            Self::Target => "send it as /path?query",
+            Self::Version => "send HTTP/1.1",
+            Self::Field => "send `name: value` without control characters or folded lines",
+            Self::Host => "send Host: <name>:<port> once",
+            Self::ContentLength => "send the length in digits, once",
+            Self::LengthAndCoding => "send one of them",
+            Self::CodingInHttp10 => "send Content-Length",
+            Self::TransferCoding => "send Content-Length, or chunked alone",
+            Self::Chunk => "send each chunk with its length in hexadecimal before it",
+            Self::Expectation => "leave Expect out",
+            Self::Tls => "use http:// instead of https://",
+            Self::Timeout => "send it again, faster",
+            Self::Unsendable => "report this as a fault of the server",
+        }
+    }
+
+    /// The answer: `{"error": sentence, "code": code, "hint": next step}` and a newline.
     #[must_use]
     pub fn response(self) -> Response {
         let mut body = "{\"error\":".to_string();
         json::write_string(&mut body, &self.to_string());
-        body.push_str(&format!(",\"code\":\"{}\"}}\n", self.code()));
+        body.push_str(&format!(",\"code\":\"{}\",\"hint\":", self.code()));
+        json::write_string(&mut body, self.hint());
+        body.push_str("}\n");
         Response::json(self.status(), body)
             .with("cache-control", "no-store")
             .with("x-content-type-options", "nosniff")
@@ -118,23 +145,23 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::HeadTooLarge => "the request head is too large: send fewer or shorter headers",
+            Self::HeadTooLarge => "the request head is too large",
             Self::TooManyFields => "the request has too many header fields",
             Self::BodyTooLarge => "the request body is too large",
             Self::LineEnd => "every line of a request head must end with CR LF",
             Self::RequestLine => "the request line is not `method target HTTP/1.1`",
             Self::Method => "the method is not a token of at most 32 characters",
-            Self::Target => "the request target must be a plain path: send it as /path?query",
+            Self::Target => "the request target must be a plain path",
             Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0 only",
             Self::Field => "a header field is malformed",
             Self::Host => "a request needs exactly one valid Host field",
             Self::ContentLength => "Content-Length must be one plain number",
             Self::LengthAndCoding => "Content-Length and Transfer-Encoding exclude each other",
-            Self::CodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding: send Content-Length",
+            Self::CodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding",
             Self::TransferCoding => "the only Transfer-Encoding accepted is chunked",
             Self::Chunk => "the chunked body is malformed",
             Self::Expectation => "the only expectation met is 100-continue",
-            Self::Tls => "this port speaks plain HTTP: use http:// instead of https://",
+            Self::Tls => "this port speaks plain HTTP",
             Self::Timeout => "the request was not complete in time",
             Self::Unsendable => "the answer could not be written",
         })

@@ -185,6 +185,9 @@ pub struct KeyCache {
     /// An unknown key, or an import, asks for a fetch before the set is due.
     wanted: bool,
     last_start: Option<Mono>,
+    /// When an unknown key last caused a fetch. Others do not count: a provider may change its
+    /// keys right after a scheduled one.
+    last_unknown: Option<Mono>,
     failures: u32,
     retry_at: Mono,
     last_error: Option<KeysError>,
@@ -254,6 +257,7 @@ impl KeyCache {
             next: Next::ByAge,
             wanted: false,
             last_start: None,
+            last_unknown: None,
             failures: 0,
             retry_at: Mono::default(),
             last_error: None,
@@ -420,9 +424,10 @@ impl KeyCache {
             return self.unavailable(now);
         }
         let pacing = u64::from(self.config.pacing_secs).saturating_mul(1000);
-        if self.last_start.is_some_and(|start| now.since(start) < pacing) {
+        if self.last_unknown.is_some_and(|last| now.since(last) < pacing) {
             return refused;
         }
+        self.last_unknown = Some(now);
         self.unknown.ask(now, kid);
         self.wanted = true;
         Lookup::Wait

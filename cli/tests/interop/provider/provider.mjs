@@ -6,6 +6,7 @@
 // Nothing here is secret and nothing is kept: keys are made at start, sessions live in memory.
 
 import { generateKeyPairSync } from 'node:crypto';
+import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 
@@ -31,6 +32,9 @@ const { values: flags } = parseArgs({
     // OpenID Connect Core 1.0 section 11 to the letter: `offline_access` counts only together
     // with `prompt=consent`. Without the flag every login gets a refresh token.
     'strict-offline': { type: 'boolean', default: false },
+    // File that gets every code, verifier, token and device code that passes, one JSON string a
+    // line: what nobody else may print.
+    record: { type: 'string' },
     'exit-with-stdin': { type: 'boolean', default: false },
   },
 });
@@ -135,12 +139,33 @@ const configuration = {
   },
 };
 
+const secretNames = [
+  'code', 'code_verifier', 'refresh_token', 'access_token', 'id_token', 'device_code', 'token',
+  'client_secret',
+];
+
+/** Writes down the secrets that a request brought and that its answer carries. */
+async function record(ctx, next) {
+  await next();
+  const location = ctx.response.get('location');
+  const redirect = location ? new URL(location, ctx.href).searchParams : new URLSearchParams();
+  for (const source of [ctx.oidc?.body, ctx.body, Object.fromEntries(redirect)]) {
+    for (const name of secretNames) {
+      const value = source?.[name];
+      if (typeof value === 'string' && value.length >= 16) {
+        appendFileSync(flags.record, `${JSON.stringify(value)}\n`);
+      }
+    }
+  }
+}
+
 // The issuer holds the port, so the socket comes first.
 const server = createServer();
 server.listen(Number(flags.port), '127.0.0.1', () => {
   const { port } = server.address();
   const issuer = `http://127.0.0.1:${port}`;
   const provider = new Provider(issuer, configuration);
+  if (flags.record) provider.use(record);
   provider.on('server_error', (ctx, error) => console.error(error));
   server.on('request', provider.callback());
   const named = Object.fromEntries(clients.map((c) => [c.client_id, c.client_secret ?? null]));

@@ -1,0 +1,24 @@
+//! The whole way with parts that we did not write: a certified OpenID provider (`oidc-provider`
+//! from npm), curl and OpenSSL as clients, OpenSSL and Go as the servers that judge the
+//! certificate. What each program is for stands in `interop/README.md`.
+//!
+//! Where one is not installed the test says `skipped: …` by its name.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failing test should stop at the line that failed, and say what it skipped"
+)]
+
+#[path = "interop/exchange.rs"]
+mod exchange;
+#[path = "interop/node.rs"]
+mod node;
+#[path = "interop/parts.rs"]
+mod parts;
+#[path = "interop/process.rs"]
+mod process;
+#[path = "interop/secrets.rs"]
+mod secrets;

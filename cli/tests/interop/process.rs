@@ -1,0 +1,248 @@
+//! Programs that a test starts, and the folder they share. Both are gone when the test is.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+use std::{env, fs, process};
+
+/// A program of other people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Provider,
+    Python,
+    Curl,
+    OpenSsl,
+    Go,
+}
+
+/// Whether all of them are here; says which are not.
+pub(crate) fn have(tools: &[Tool]) -> bool {
+    let missing = |tool: &&Tool| match tool {
+        Tool::Provider => {
+            !answers("node", "--version") || !programs().join("provider/node_modules").exists()
+        }
+        Tool::Python => !answers("python3", "--version"),
+        Tool::Curl => !answers("curl", "--version"),
+        Tool::OpenSsl => !answers("openssl", "version"),
+        Tool::Go => go().is_none(),
+    };
+    let named = |tool: &Tool| match tool {
+        Tool::Provider => "oidc-provider (node, and npm ci in cli/tests/interop/provider)",
+        Tool::Python => "python3",
+        Tool::Curl => "curl",
+        Tool::OpenSsl => "openssl",
+        Tool::Go => "go",
+    };
+    let missing: Vec<&str> = tools.iter().filter(missing).map(named).collect();
+    if !missing.is_empty() {
+        println!("skipped: no {}", missing.join(", no "));
+    }
+    missing.is_empty()
+}
+
+fn answers(program: &str, flag: &str) -> bool {
+    let quiet =
+        Command::new(program).arg(flag).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+/// The programs of this folder.
+pub(crate) fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
+}
+
+/// The Go program, built once.
+pub(crate) fn go() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        if !answers("go", "version") {
+            return None;
+        }
+        let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop-go");
+        let built = Command::new("go")
+            .args(["build", "-buildvcs=false", "-o"])
+            .arg(&to)
+            .arg(".")
+            .current_dir(programs().join("go"))
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "go build: {}", text(&built.stderr));
+        Some(to)
+    };
+    BUILT.get_or_init(build).as_deref()
+}
+
+/// A folder of one test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}", process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        let path = self.file(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A command that sees nothing of this machine's settings: no proxy, no variable of ours.
+pub(crate) fn clean(program: impl AsRef<Path>, folder: &Folder) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.env_clear().current_dir(&folder.0).env("HOME", &folder.0);
+    for name in ["PATH", "LANG", "TMPDIR", "PYENV_ROOT", "PYENV_VERSION"] {
+        if let Some(value) = env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Runs it and takes what it printed; it must succeed.
+pub(crate) fn done(command: &mut Command) -> String {
+    let output = run(command);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a program printed so far, both streams in the order of arrival.
+#[derive(Default)]
+struct Printed {
+    bytes: Mutex<Vec<u8>>,
+    more: Condvar,
+}
+
+/// A running program.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    printed: Arc<Printed>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let printed = Arc::new(Printed::default());
+        let readers = vec![
+            follow(child.stdout.take().unwrap(), &printed),
+            follow(child.stderr.take().unwrap(), &printed),
+        ];
+        Self { name, child, printed, readers }
+    }
+
+    pub(crate) fn printed(&self) -> String {
+        text(&self.printed.bytes.lock().unwrap())
+    }
+
+    /// Waits for a finished line with these words, and returns it.
+    pub(crate) fn line_with(&self, words: &str, patience: Duration) -> String {
+        self.nth_line_with(words, 1, patience)
+    }
+
+    /// Waits for the `n`th such line.
+    pub(crate) fn nth_line_with(&self, words: &str, n: usize, patience: Duration) -> String {
+        let end = Instant::now() + patience;
+        let mut bytes = self.printed.bytes.lock().unwrap();
+        loop {
+            let so_far = text(&bytes);
+            let finished = so_far.rsplit_once('\n').map_or("", |(lines, _)| lines);
+            if let Some(line) = finished.lines().filter(|line| line.contains(words)).nth(n - 1) {
+                return line.to_owned();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let over = left.is_zero() || self.readers.iter().all(JoinHandle::is_finished);
+            assert!(!over, "{}: no {words:?} in\n{so_far}", self.name);
+            let left = left.min(Duration::from_millis(200));
+            bytes = self.printed.more.wait_timeout(bytes, left).unwrap().0;
+        }
+    }
+
+    /// Asks it to end and waits for that.
+    pub(crate) fn terminate(&mut self, patience: Duration) -> ExitStatus {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        self.ended(patience)
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it ends by itself and everything it printed has arrived.
+    pub(crate) fn ended(&mut self, patience: Duration) -> ExitStatus {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+                return status;
+            }
+            assert!(Instant::now() < end, "{} does not end:\n{}", self.name, self.printed());
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn follow(mut stream: impl Read + Send + 'static, printed: &Arc<Printed>) -> JoinHandle<()> {
+    let printed = Arc::clone(printed);
+    spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(n @ 1..) = stream.read(&mut chunk) {
+            printed.bytes.lock().unwrap().extend_from_slice(&chunk[..n]);
+            printed.more.notify_all();
+        }
+    })
+}
