@@ -125,7 +125,10 @@ impl Outcome {
                 format!("refused: PermissionDenied, {message}")
             }
             Self::Denied { message, .. } => format!("refused: {message}"),
-            Self::NoAnswer(why) => format!("refused: TLS, {why}"),
+            Self::NoAnswer(why) => match why.strip_prefix("received fatal alert: ") {
+                Some(alert) => format!("refused in the handshake: {alert}"),
+                None => format!("no answer: {why}"),
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::terminal::printable;
 /// Columns of a line.
 const WIDTH: usize = 100;
 /// Columns of what was checked; what came of it stands behind.
-const CHECK_WIDTH: usize = 46;
+const CHECK_WIDTH: usize = 42;
 /// Columns of a fact's name.
 const LABEL_WIDTH: usize = 13;
 

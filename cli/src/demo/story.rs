@@ -196,7 +196,8 @@ async fn wrong_tokens(show: &mut Show, stage: &Stage, exchange: &Exchange) -> Re
     let tls = ClientTls::new(ClientOptions { roots, ..ClientOptions::default() });
     let tls = tls.map_err(|error| error.to_string())?;
     let url = url(&format!("{}/exchange", exchange.url))?;
-    for (what, token, expected) in [("edited token", &forged, 401), ("his own token", &token, 200)]
+    for (what, token, expected) in
+        [("the edited token", &forged, 401), ("his own token", &token, 200)]
     {
         let body = format!("{{\"id_token\":\"{token}\"}}");
         let reply = request(&url, Some(("application/json", &body)), &[], Some(&tls)).await?;
@@ -206,7 +207,7 @@ async fn wrong_tokens(show: &mut Show, stage: &Stage, exchange: &Exchange) -> Re
             Some(error) => format!("{}: {error}", reply.status),
             None => format!("{}: a certificate", reply.status),
         };
-        show.check(&format!("POST /exchange with the {what}"), reply.status == expected, &told);
+        show.check(&format!("POST /exchange with {what}"), reply.status == expected, &told);
     }
     Ok(())
 }
