@@ -186,7 +186,9 @@ impl Stage {
             browser::come_back(&back).await?;
         }
         let code = process.end().await?;
-        Ok(Login { code, browser: page.is_some(), last_words: process.last_words().to_owned() })
+        let words = process.last_words();
+        let last_words = words.strip_prefix("Error: ").unwrap_or(words).to_owned();
+        Ok(Login { code, browser: page.is_some(), last_words })
     }
 
     /// The talosconfig that logins write.

@@ -25,10 +25,9 @@ pub(crate) fn suggest(show: &mut Show, stage: &Stage, exchange: &Exchange) {
     show.line("  awk -v part=$part: '$1 == part {print $2}' talosconfig | base64 -d \\");
     show.line("    | sed 's/ED25519 PRIVATE/PRIVATE/' > $part.pem");
     show.line("done");
-    for method in ["Version", "Reboot", "EtcdSnapshot"] {
-        show.line("curl --cacert ca.pem --cert crt.pem --key key.pem -X POST \\");
-        show.line(&format!("  https://{}/machine.MachineService/{method}", stage.node));
-    }
+    show.line("call() { curl -sS --cacert ca.pem --cert crt.pem --key key.pem -X POST \\");
+    show.line(&format!("  https://{}/machine.MachineService/$1; echo; }}", stage.node));
+    show.line("call Version; call Reboot; call EtcdSnapshot");
 
     show.step("Look at the rest");
     show.line(&format!("curl --cacert {ca} {}/healthz", exchange.url));

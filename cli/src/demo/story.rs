@@ -72,6 +72,7 @@ pub(crate) fn introduce(show: &mut Show, stage: &Stage, exchange: &Exchange) {
     show.fact("rules", "platform-admins: os:admin, developers: os:reader,");
     show.fact("", "backup-operators: os:etcd:backup, anybody else: nothing");
     show.fact("folder", &stage.folder.path().display().to_string());
+    show.fact("\u{2713}", "as it must be, which for many a call is a refusal");
 }
 
 /// Tells it all.
@@ -382,7 +383,8 @@ fn summary(line: &Object) -> String {
     let mut rest: Vec<&str> = roles.iter().filter_map(Value::as_str).collect();
     rest.extend(["cert_ttl", "code"].map(text).into_iter().filter(|text| !text.is_empty()));
     let person = if text("email").is_empty() { "-" } else { text("email") };
-    format!("{time:<10} {:<14} {person:<20} {}", text("type"), rest.join(" "))
+    let line = format!("{time:<10} {:<14} {person:<20} {}", text("type"), rest.join(" "));
+    line.trim_end().to_owned()
 }
 
 fn verified(text: &str, key: &str) -> Result<Summary, Finding> {
