@@ -9,7 +9,8 @@
 //! | [`browser`], [`wire`] | what a person clicks on; HTTP on loopback |
 //! | [`story`], [`show`] | what happens, checked step by step, and how it is told |
 //!
-//! Nothing here is reachable from `serve`.
+//! All of it but [`run`] is private to this module, so the compiler keeps the development provider
+//! out of `serve`.
 
 mod browser;
 mod ca;

@@ -229,3 +229,19 @@ fn url_in(line: &str, start: &str) -> Option<Url> {
     let at = line.find(start)?;
     line.get(at..)?.split_whitespace().next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_urls_are_found_in_what_a_process_says() {
+        let line = "2026-01-01T00:00:00Z listening on https://127.0.0.1:1 (TLS)";
+        assert_eq!(after(line, "listening on ").as_deref(), Some("https://127.0.0.1:1"));
+        assert_eq!(after(line, "signed by "), None);
+        let start = "http://127.0.0.1:1/authorize?";
+        let found = url_in("  http://127.0.0.1:1/authorize?a=b&c=d ", start);
+        assert_eq!(found.expect("a URL").target(), "/authorize?a=b&c=d");
+        assert!(url_in("http://127.0.0.1:2/authorize?a=b", start).is_none());
+    }
+}

@@ -398,3 +398,20 @@ fn verified(text: &str, key: &str) -> Result<Summary, Finding> {
 fn url(text: &str) -> Result<Url, Trouble> {
     text.parse().map_err(|error| format!("{text}: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_token_differs_in_its_payload_only() {
+        let payload = B64.encode("{\"groups\":[\"developers\"]}");
+        let forged = forge(&format!("header.{payload}.signature")).expect("a forgery");
+        let parts: Vec<&str> = forged.split('.').collect();
+        let claims = B64.decode(parts.get(1).copied().unwrap_or_default()).expect("base64");
+        assert_eq!(claims, b"{\"groups\":[\"platform-admins\"]}");
+        assert_eq!((parts.first(), parts.get(2)), (Some(&"header"), Some(&"signature")));
+        // Without the group there would be nothing to refuse.
+        assert!(forge(&format!("header.{}.signature", B64.encode("{}"))).is_none());
+    }
+}
