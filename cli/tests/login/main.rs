@@ -1,0 +1,18 @@
+//! `login`, `logout` and `status` as processes, against a stub of provider and server.
+#![cfg(unix)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a failing test should stop at the line that failed; the parts are this test's own"
+)]
+
+mod crash;
+mod machine;
+mod person;
+mod refusals;
+mod renewal;
+mod status;
+mod stub;

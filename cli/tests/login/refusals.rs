@@ -1,0 +1,176 @@
+//! What is refused, with which exit code, and what is left untouched.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::machine::{Ended, Home, Running, browse};
+use crate::stub::Stub;
+
+fn failed(ended: &Ended, code: i32, with: &str) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    assert!(ended.err.contains(with), "{ended:?}");
+    assert_eq!(ended.out, "", "nothing but results goes to standard output");
+}
+
+#[test]
+fn what_is_missing_is_named_in_one_go() {
+    let home = Home::new();
+    let ended = home.run(&["login"]);
+    failed(&ended, 1, "missing: --server, --provider, --client-id");
+    let ended = home.run(&["login", "--client-id", "x"]);
+    failed(&ended, 1, "missing: --server, --provider.");
+    let ended = home.run(&["login", "--id-token", "x"]);
+    failed(&ended, 1, "missing: --server.");
+    failed(&home.run(&["login", "--servre", "x"]), 1, "--server");
+    // An unset variable often arrives as an empty one.
+    let mut command = home.command(&["login"]);
+    let ended = command.env("TALOSCTL_OIDC_LOGIN_SERVER", "").output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let home = Home::new();
+    home.write(&home.file("ca.pem"), "no certificate\n");
+    let ca = home.file("ca.pem").display().to_string();
+    let ended = home.run(&[
+        "login",
+        "https://a.example/#sha256=12",
+        "--scopes",
+        "a\"b",
+        "--redirect-host",
+        "evil.example",
+        "--auth-param",
+        "state=x",
+        "--client-auth",
+        "magic",
+        "--context-name",
+        "",
+        "--provider",
+        "https://idp.example?x",
+        "--provider-ca",
+        &ca,
+        "--client-secret-file",
+        "/absent",
+    ]);
+    for flag in [
+        "--server",
+        "--scopes",
+        "--redirect-host",
+        "--auth-param",
+        "--client-auth",
+        "--context-name",
+        "--provider:",
+        "--provider-ca",
+        "--client-secret-file",
+    ] {
+        failed(&ended, 1, flag);
+    }
+}
+
+#[test]
+fn nothing_is_sent_in_the_clear_unasked() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let ended = home.run(&["login", "--server", &stub.url]);
+    failed(&ended, 2, "--insecure");
+    let ended = home.run(&["login", "--server", &stub.url, "--id-token", "a.b.c"]);
+    failed(&ended, 2, "--insecure");
+    assert!(stub.state().seen.is_empty());
+    // A word that is neither yes nor no switches nothing off.
+    let mut command = home.command(&["login", "--server", &stub.url]);
+    let output = command.env("TALOSCTL_OIDC_LOGIN_INSECURE", "maybe").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stub.state().seen.is_empty());
+}
+
+#[test]
+fn who_is_not_there_is_named() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let ended = home.run(&["login", &gone, "--insecure"]);
+    failed(&ended, 4, "server.unreachable");
+    let provider = ["--provider", &gone, "--client-id", "cli"];
+    let ended = home.login(&stub, &provider).output().unwrap();
+    failed(&crate::machine::ended(ended), 4, "login.provider_unreachable");
+    let token = stub.id_token();
+    let ended = home.run(&["login", &gone, "--insecure", "--id-token", &token]);
+    failed(&ended, 4, "server.unreachable");
+    stub.state().is_told = false;
+    let ended = crate::machine::ended(home.login(&stub, &[]).output().unwrap());
+    failed(&ended, 4, "pass --provider and --client-id");
+}
+
+#[test]
+fn a_file_that_does_not_read_is_never_overwritten() {
+    let (home, stub) = (Home::new(), Stub::start());
+    for bad in ["contexts: [\n", "a: b: c", "- x\n", "contexts:\n  oidc: &a {}\n", "\u{0}"] {
+        home.write(&home.talosconfig(), bad);
+        let ended = crate::machine::ended(home.login(&stub, &[]).output().unwrap());
+        failed(&ended, 2, "talosconfig");
+        let token = stub.id_token();
+        let ended = home.login(&stub, &["--id-token", &token]).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2));
+        assert_eq!(fs::read_to_string(home.talosconfig()).unwrap(), bad);
+        assert_eq!(home.run(&["logout"]).code, Some(2));
+        assert_eq!(fs::read_to_string(home.talosconfig()).unwrap(), bad);
+    }
+    assert!(stub.state().seen.is_empty(), "nobody was troubled");
+}
+
+#[test]
+fn refusals_of_the_server_have_their_exit_code() {
+    let (home, stub) = (Home::new(), Stub::start());
+    for (status, text, code) in [
+        (401, "invalid token", 3),
+        (403, "no roles assigned", 3),
+        (429, "rate limit exceeded", 3),
+        (500, "failed to generate certificate", 4),
+    ] {
+        let token = stub.id_token();
+        stub.state().refusals.push((status, text));
+        let ended = home.login(&stub, &["--id-token", &token]).output().unwrap();
+        failed(&crate::machine::ended(ended), code, text);
+        assert!(!home.talosconfig().exists());
+    }
+}
+
+#[test]
+fn a_person_who_is_not_wanted_is_told_so() {
+    let (home, stub) = (Home::new(), Stub::start());
+    stub.state().denies = Some("access_denied");
+    let mut running = Running::start(home.login(&stub, &[]));
+    let (status, page) = browse(&running.login_url().unwrap());
+    assert_eq!(status, 400);
+    assert!(!page.contains("complete"), "{page}");
+    failed(&running.end(), 5, "login.access_denied");
+}
+
+#[test]
+fn nobody_is_asked_where_nobody_is() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let args = ["login", &stub.url, "--insecure", "--token-store", "file"];
+    let with = |more: &'static str| [&args[..], &[more]].concat();
+    failed(&home.run(&with("--non-interactive")), 5, "login.interaction_required");
+    failed(&home.run(&with("--watch")), 5, "login.interaction_required");
+    let mut command = home.command(&args);
+    let ended = crate::machine::ended(command.env("CI", "true").output().unwrap());
+    failed(&ended, 5, "login.interaction_required");
+    assert_eq!(stub.count("authorize"), 0);
+}
+
+#[test]
+fn a_busy_port_gives_way_to_the_next() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port().to_string();
+    let base = ["login", &stub.url, "--insecure", "--skip-open-browser", "--callback-port", &port];
+    failed(&home.run(&base), 2, "is in use");
+    let two = [&base[..], &["--callback-port", "0", "--token-store", "none"]].concat();
+    let mut running = Running::start(home.command(&two));
+    assert_eq!(browse(&running.login_url().unwrap()).0, 200);
+    assert_eq!(running.end().code, Some(0));
+    assert!(!home.file(".config").exists(), "no store, no trace");
+}

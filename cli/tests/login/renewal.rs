@@ -1,0 +1,148 @@
+//! Certificates without a person: given tokens, refreshes, many processes, a watch.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use exchange_core::machine::UnixTime;
+use exchange_core::pki::ClientCertificate;
+use exchange_core::talosconfig::Talosconfig;
+
+use crate::machine::{Home, Running};
+use crate::stub::{Stub, now};
+
+#[test]
+fn a_given_token_needs_no_store_and_no_person() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let token = stub.id_token();
+    let file = home.file("token");
+    home.write(&file, &format!("{token}\n"));
+    for (flag, value) in [
+        ("--id-token", token.as_str()),
+        ("--id-token-file", "~/token"),
+        ("--id-token-env", "MY_TOKEN"),
+    ] {
+        let args = ["login", &stub.url, "--insecure", flag, value, "-o", "json"];
+        let mut command = home.command(&args);
+        let ended = crate::machine::ended(command.env("MY_TOKEN", &token).output().unwrap());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(!ended.err.contains(&token));
+        let result: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!(result["outcome"], "written");
+        assert_eq!(result["roles"], serde_json::json!(["os:reader"]));
+        fs::remove_file(home.talosconfig()).unwrap();
+    }
+    assert_eq!(stub.state().seen, ["exchange", "exchange", "exchange"]);
+    assert!(!home.file(".config").exists());
+    let stale = {
+        stub.state().token_secs = 0;
+        stub.id_token()
+    };
+    let ended = home.run(&["login", &stub.url, "--insecure", "--id-token", &stale]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.err.contains("token.expired"), "{ended:?}");
+}
+
+#[test]
+fn a_refused_token_is_refreshed_once() {
+    let (home, stub) = (Home::new(), Stub::start());
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    stub.state().refusals.push((401, "invalid token"));
+    let ended = home.log_in(&stub, &["--force"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!((stub.count("token refresh_token"), stub.count("authorize")), (1, 1));
+    // The new refresh token was kept: the old one would be refused.
+    stub.state().refusals.push((401, "invalid token"));
+    assert_eq!(home.log_in(&stub, &["--force"]).code, Some(0));
+    assert_eq!((stub.count("token refresh_token"), stub.count("authorize")), (2, 1));
+}
+
+#[test]
+fn fifty_at_once_refresh_once() {
+    let (home, stub) = (Home::new(), Stub::start());
+    // Too short to be used again, so that everybody wants to refresh.
+    stub.state().token_secs = 20;
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    {
+        let mut state = stub.state();
+        state.token_secs = 300;
+        state.refresh_pause = Duration::from_millis(300);
+    }
+    let all: Vec<Running> =
+        (0..50).map(|_| Running::start(home.login(&stub, &["--force"]))).collect();
+    for running in all {
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    assert_eq!((stub.count("token refresh_token"), stub.count("authorize")), (1, 1));
+}
+
+#[test]
+fn twenty_at_once_lose_nothing() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let before = "# mine\ncontexts:\n  prod:\n    endpoints: [a]\n";
+    home.write(&home.talosconfig(), before);
+    let all: Vec<Running> = (0..20)
+        .map(|n| {
+            let (token, name) = (stub.id_token(), format!("c{n}"));
+            let args = ["--id-token", &token, "--context-name", &name];
+            Running::start(home.login(&stub, &args))
+        })
+        .collect();
+    for running in all {
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    let text = fs::read_to_string(home.talosconfig()).unwrap();
+    assert!(text.contains("# mine\n") && text.contains("endpoints: [a]\n"), "{text}");
+    let config = Talosconfig::parse(&text).unwrap();
+    assert_eq!(config.contexts.len(), 21);
+    for context in config.contexts.iter().filter(|context| context.name != "prod") {
+        crate::crash::is_whole(context);
+    }
+}
+
+#[test]
+fn a_watch_renews_in_time_and_ends_well() {
+    let (home, stub) = (Home::new(), Stub::start());
+    stub.state().cert_secs = 6;
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    let mut running = Running::start(home.login(&stub, &["--watch"]));
+    let start = Instant::now();
+    running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+    while start.elapsed() < Duration::from_secs(14) {
+        let text = fs::read_to_string(home.talosconfig()).unwrap();
+        let config = Talosconfig::parse(&text).unwrap();
+        let pem = config.context("oidc").unwrap().crt_pem().unwrap().unwrap();
+        let certificate = ClientCertificate::parse(&pem).unwrap();
+        certificate.check_dates(UnixTime::from_secs(now())).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    running.signal("-INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    // Each at 50 to 80 % of six seconds.
+    let renewals = ended.out.matches("written to").count();
+    assert!((2..=6).contains(&renewals), "{renewals}: {ended:?}");
+    assert_eq!(stub.count("authorize"), 1);
+}
+
+#[test]
+fn a_watch_survives_a_server_that_is_away() {
+    let (home, stub) = (Home::new(), Stub::start());
+    {
+        let mut state = stub.state();
+        state.cert_secs = 12;
+        state.refusals = vec![(503, "keys.unavailable")];
+    }
+    let token = stub.id_token();
+    let ended = home.login(&stub, &["--watch", "--id-token", &token]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(4), "the first one must work");
+    let mut running = Running::start(home.login(&stub, &["--watch", "--id-token", &token]));
+    running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+    stub.state().refusals.push((503, "keys.unavailable"));
+    running.wait_for(|line| line.contains("the renewal failed")).unwrap();
+    running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+    running.signal("-TERM");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
