@@ -7,8 +7,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+#[cfg(feature = "client")]
+use clap::ValueEnum;
+use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "client")]
 use crate::exit::{Class, Failure};
 
 /// OIDC logins for Talos Linux: short-lived client certificates instead of long-lived keys.
@@ -31,24 +34,31 @@ pub(crate) struct Cli {
 /// The sub-commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    #[cfg(feature = "server")]
     /// Run the certificate exchange server
     Serve(Serve),
+    #[cfg(feature = "client")]
     /// Log in with OIDC and write a short-lived certificate into the talosconfig
     Login(Box<Login>),
+    #[cfg(feature = "client")]
     /// Forget the cached tokens and remove the context from the talosconfig
     Logout(Logout),
+    #[cfg(feature = "client")]
     /// Show the state of the cached tokens and of the context
     Status(Status),
     /// Print version, commit and build date
     Version,
+    #[cfg(feature = "demo")]
     /// Show the whole way on this machine: provider, server, node and three users
     Demo(Demo),
+    #[cfg(feature = "manual")]
     /// Print the completion script of a shell
     Completion {
         /// Which shell
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    #[cfg(feature = "manual")]
     /// Write the manual pages into a folder
     #[command(hide = true)]
     Man {
@@ -60,6 +70,7 @@ pub(crate) enum Command {
 
 /// Flags of `serve`.
 #[derive(Args, Debug)]
+#[cfg(feature = "server")]
 pub(crate) struct Serve {
     /// YAML configuration file; environment variables TALOSCTL_OIDC_* win over it, key by key
     #[arg(short, long, value_name = "PATH", env = "TALOSCTL_OIDC_CONFIG")]
@@ -71,6 +82,7 @@ pub(crate) struct Serve {
 
 /// Flags of `logout`.
 #[derive(Args, Debug)]
+#[cfg(feature = "client")]
 pub(crate) struct Logout {
     /// Which login.
     #[command(flatten)]
@@ -87,6 +99,7 @@ pub(crate) struct Logout {
 #[derive(Args, Debug)]
 #[command(after_help = "Exit code: 0, whatever there is; with --check 0 when the context has a \
                         certificate that is valid now, its key and its authority, and 2 when not.")]
+#[cfg(feature = "client")]
 pub(crate) struct Status {
     /// Which login.
     #[command(flatten)]
@@ -101,6 +114,7 @@ pub(crate) struct Status {
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[cfg(feature = "client")]
 pub(crate) enum Format {
     /// Lines for people
     Text,
@@ -112,6 +126,7 @@ pub(crate) enum Format {
 
 /// Which login `logout` and `status` are about.
 #[derive(Args, Debug)]
+#[cfg(feature = "client")]
 pub(crate) struct Target {
     /// Name of the talosconfig context
     #[arg(
@@ -129,6 +144,7 @@ pub(crate) struct Target {
     pub(crate) token_store: Store,
 }
 
+#[cfg(feature = "client")]
 impl Target {
     /// The name of the context, checked.
     pub(crate) fn context_name(&self) -> Result<exchange_core::types::ContextName, Failure> {
@@ -140,6 +156,7 @@ impl Target {
 
 /// Where tokens are kept between runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[cfg(feature = "client")]
 pub(crate) enum Store {
     /// The system keychain, or a file of mode 0600 where there is none
     Auto,
@@ -153,6 +170,7 @@ pub(crate) enum Store {
 
 /// Flags of `login`.
 #[derive(Args, Debug)]
+#[cfg(feature = "client")]
 pub(crate) struct Login {
     /// Exchange server; the same as --server
     #[arg(value_name = "SERVER", conflicts_with = "server")]
@@ -301,6 +319,7 @@ pub(crate) struct Login {
 
 /// Flags of `demo`.
 #[derive(Args, Debug)]
+#[cfg(feature = "demo")]
 pub(crate) struct Demo {
     /// Keep everything up, print commands to try, and use the real browser
     #[arg(long)]
@@ -309,6 +328,7 @@ pub(crate) struct Demo {
 
 /// A switch in an environment variable. Empty counts as unset; what is neither yes nor no is an
 /// error, as a mistyped word must not switch a protection off.
+#[cfg(feature = "client")]
 fn switch(text: &str) -> Result<bool, &'static str> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),

@@ -19,12 +19,16 @@ pub(crate) enum Class {
     /// Wrong usage, or anything without a class of its own.
     Other,
     /// A local file or setting.
+    #[cfg(feature = "client")]
     Local,
     /// The server or its policy said no.
+    #[cfg(feature = "client")]
     Refused,
     /// Server or provider not available.
+    #[cfg(feature = "client")]
     Unavailable,
     /// The login was not completed.
+    #[cfg(feature = "client")]
     LoginIncomplete,
 }
 
@@ -33,9 +37,13 @@ impl Class {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Other => 1,
+            #[cfg(feature = "client")]
             Self::Local => 2,
+            #[cfg(feature = "client")]
             Self::Refused => 3,
+            #[cfg(feature = "client")]
             Self::Unavailable => 4,
+            #[cfg(feature = "client")]
             Self::LoginIncomplete => 5,
         }
     }
@@ -48,6 +56,7 @@ impl Failure {
     }
 
     /// A failure of a local file or setting.
+    #[cfg(feature = "client")]
     pub(crate) fn local(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Class::Local, code, message)
     }

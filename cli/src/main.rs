@@ -1,13 +1,18 @@
 //! `talosctl-oidc`: OIDC logins for Talos Linux.
-#![allow(dead_code, reason = "the commands that use it land next")]
 
 mod args;
+#[cfg(feature = "demo")]
 mod demo;
 mod exit;
+#[cfg(feature = "client")]
 mod login;
+#[cfg(feature = "client")]
 mod logout;
+#[cfg(feature = "manual")]
 mod manual;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "client")]
 mod status;
 mod terminal;
 mod version;
@@ -28,16 +33,23 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
+        #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "client")]
         Command::Login(args) => login::run(&args),
+        #[cfg(feature = "client")]
         Command::Logout(args) => logout::run(&args),
+        #[cfg(feature = "client")]
         Command::Status(args) => status::run(&args),
         Command::Version => {
             terminal::line(version::text().trim_end());
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "manual")]
         Command::Completion { shell } => Ok(manual::completion(shell)),
+        #[cfg(feature = "manual")]
         Command::Man { folder } => manual::write(&folder),
     };
     outcome.unwrap_or_else(|failure| failure.report())

@@ -117,11 +117,6 @@ impl Process {
         Ok(status.map_err(|error| error.to_string())?.code())
     }
 
-    /// What it said so far, and the last of it.
-    pub(crate) fn lines(&self) -> &[String] {
-        &self.lines
-    }
-
     /// The last line that is not empty.
     pub(crate) fn last_words(&self) -> &str {
         self.lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or("")

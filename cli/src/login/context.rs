@@ -97,7 +97,7 @@ pub(crate) fn write(path: &Path, new: &ContextWrite) -> Result<(), ContextError>
     Ok(())
 }
 
-/// Says now what [`write`] would say in the end, before a person is troubled to log in.
+/// Says now what [`write()`] would say in the end, before a person is troubled to log in.
 pub(crate) fn rehearse(path: &Path, name: &ContextName) -> Result<(), ContextError> {
     let bytes_max = Update::default().bytes_max;
     let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(()) };
