@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use exchange_core::config::{KEYS, Key, Kind};
+use exchange_core::server::metrics::{Gauges, Metrics};
 use exchange_core::types::GoDuration;
 
 const BEGIN: &str = "<!-- from the table in core/src/config/keys.rs: begin -->\n";
@@ -105,4 +106,58 @@ fn names_in_a_meaning_are_code() {
         with_code("File with it; wins over client_secret. roles of /admin/*, [] or os:admin."),
         "File with it; wins over `client_secret`. roles of `/admin/*`, `[]` or `os:admin`."
     );
+}
+
+/// Files of a folder and below whose name ends so.
+fn files(dir: &Path, ends: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ends));
+        } else if path.to_string_lossy().ends_with(ends) {
+            found.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    found
+}
+
+/// The code spans in a document.
+fn code_spans(document: &str) -> impl Iterator<Item = &str> {
+    document.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_error_code_in_the_manual_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manual = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let (_, table) = manual.split_once("| code | what it means |").expect("the table is there");
+    let sources: String = ["core/src", "cli/src", "runtime-smol/src"]
+        .iter()
+        .flat_map(|dir| files(&root.join(dir), ".rs"))
+        .collect();
+    let mut seen = 0;
+    for row in table.lines().skip(2).filter(|line| line.starts_with('|')) {
+        for code in code_spans(row.split('|').nth(1).unwrap()) {
+            assert!(sources.contains(&format!("\"{code}\"")), "{code} is no code of this program");
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "only {seen} codes were found");
+}
+
+#[test]
+fn the_list_of_metrics_is_complete() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let manual = fs::read_to_string(manual).unwrap();
+    let gauges = Gauges { keys_age_secs: Some(1), ..Gauges::default() };
+    let text = Metrics::default().render(&gauges, "dev");
+    let text = std::str::from_utf8(&text.body).unwrap();
+    let mut seen = 0;
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap();
+        assert!(manual.contains(&format!("`{name}")), "{name} is not in docs/operations.md");
+        seen += 1;
+    }
+    assert!(seen >= 10);
 }
