@@ -128,7 +128,8 @@ fn async_h1_holds_a_line_without_end_in_memory() {
 /// that is request smuggling. (What shares a read with the head is lost instead, hence two reads.)
 #[test]
 fn async_h1_serves_the_body_of_another_coding_as_a_request() {
-    let head = b"POST /a HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2d\r\n";
+    let head =
+        b"POST /a HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2d\r\n";
     let body = b"GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n\r\n0\r\n\r\n";
     let reading = async_h1(&Wire::new(&[head, body]));
     let (first, smuggled) = (seen("POST", "/a", ""), seen("GET", "/smuggled", ""));
@@ -140,7 +141,8 @@ fn async_h1_serves_the_body_of_another_coding_as_a_request() {
 
 #[test]
 fn async_h1_takes_the_last_of_two_lengths() {
-    let bytes = b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\nContent-Length: 2\r\n\r\nhi";
+    let bytes =
+        b"POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\nContent-Length: 2\r\n\r\nhi";
     let reading = async_h1(&Wire::new(&[bytes]));
     assert_eq!(reading.requests, [seen("POST", "/a", "hi")]);
     let reading = ours(bytes);
@@ -149,7 +151,8 @@ fn async_h1_takes_the_last_of_two_lengths() {
 
 #[test]
 fn async_h1_loses_the_second_of_two_requests_in_one_read() {
-    let bytes = b"GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let bytes =
+        b"GET /1 HTTP/1.1\r\nHost: a.example\r\n\r\nGET /2 HTTP/1.1\r\nHost: a.example\r\n\r\n";
     assert_eq!(async_h1(&Wire::new(&[bytes])).requests, [seen("GET", "/1", "")]);
     assert_eq!(ours(bytes).requests, [seen("GET", "/1", ""), seen("GET", "/2", "")]);
 }

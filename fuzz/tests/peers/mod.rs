@@ -4,7 +4,7 @@
 //! sees the end of the connection.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -12,10 +12,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use exchange_core::http::{After, Limits, Response, ServerCodec, ServerEvent};
 use http_body_util::{BodyExt as _, Empty};
 use smol::io::{AsyncRead, AsyncWrite};
+
+/// How long a server may take over bytes that are all there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a server made of the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct Reading {
     pub refused: bool,
     /// Whether the server panicked.
     pub panicked: bool,
+    /// Whether it waits for ever although nothing more can come.
+    pub hung: bool,
 }
 
 /// One request.
@@ -185,38 +191,57 @@ pub fn async_h1(wire: &Wire) -> Reading {
         }
     };
     let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        smol::block_on(async_h1::accept(wire.clone(), handler))
+        smol::block_on(smol::future::or(
+            async { Some(async_h1::accept(wire.clone(), handler).await) },
+            async {
+                smol::Timer::after(PATIENCE).await;
+                None
+            },
+        ))
     }));
     let requests = seen.lock().unwrap().clone();
     Reading {
         requests,
-        refused: matches!(&served, Ok(Err(_))) || refusal_in(&wire.written()),
+        refused: matches!(&served, Ok(Some(Err(_)))) || refusal_in(&wire.written()),
         panicked: served.is_err(),
+        hung: matches!(&served, Ok(None)),
     }
 }
 
-/// hyper, through its HTTP/1 connection with default settings.
+/// hyper, through its HTTP/1 connection; but for the peer's early close, with default settings.
 pub fn hyper(wire: &Wire) -> Reading {
     let seen = Rc::new(RefCell::new(Vec::new()));
+    let bad_body = Rc::new(Cell::new(false));
     let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let seen = seen.clone();
+        let (seen, bad_body) = (seen.clone(), bad_body.clone());
         async move {
             let (head, body) = request.into_parts();
-            if let Ok(body) = body.collect().await {
-                seen.borrow_mut().push(Seen {
+            match body.collect().await {
+                Ok(body) => seen.borrow_mut().push(Seen {
                     method: head.method.to_string(),
                     target: head.uri.to_string(),
                     body: body.to_bytes().to_vec(),
-                });
+                }),
+                Err(error) => bad_body.set(bad_body.get() || !is_early_end(&error)),
             }
             Ok::<_, Infallible>(hyper::Response::new(Empty::<hyper::body::Bytes>::new()))
         }
     });
-    let connection = hyper::server::conn::http1::Builder::new();
+    let mut connection = hyper::server::conn::http1::Builder::new();
+    // The end of the bytes is not the end of our interest in the answers.
+    connection.half_close(true);
     let served = smol::block_on(connection.serve_connection(wire.clone(), service));
     let requests = seen.borrow().clone();
-    let refused = served.is_err_and(|error| !error.is_incomplete_message());
-    Reading { requests, refused: refused || refusal_in(&wire.written()), panicked: false }
+    let refused = served.is_err_and(|error| !is_early_end(&error)) || bad_body.get();
+    Reading { requests, refused: refused || refusal_in(&wire.written()), ..Reading::default() }
+}
+
+/// Whether nothing is wrong but that the bytes end.
+fn is_early_end(error: &hyper::Error) -> bool {
+    use std::error::Error as _;
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_incomplete_message()
+        || source.is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Whether one of the answers refuses. Bodies of answers are empty or plain words here.

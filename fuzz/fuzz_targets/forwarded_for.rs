@@ -1,0 +1,4 @@
+//! `forwarded_for` for libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+exchange_fuzz::fuzz_program!(forwarded_for);

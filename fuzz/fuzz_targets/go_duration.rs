@@ -1,0 +1,4 @@
+//! `go_duration` for libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+exchange_fuzz::fuzz_program!(go_duration);

@@ -1,0 +1,4 @@
+//! `server_script` for libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+exchange_fuzz::fuzz_program!(server_script);

@@ -1,0 +1,4 @@
+//! `sign_roundtrip` for libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+exchange_fuzz::fuzz_program!(sign_roundtrip);

@@ -1,0 +1,4 @@
+//! `token_response` for libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+exchange_fuzz::fuzz_program!(token_response);
