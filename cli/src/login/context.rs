@@ -8,7 +8,7 @@ use exchange_core::talosconfig::{
     MakeCurrent, NewContext, Talosconfig, TalosconfigError, remove_context, set_context,
 };
 use exchange_core::types::{ContextName, Secret};
-use exchange_smol::files::{self, FileError, Update, create_private_dir};
+use exchange_smol::files::{self, FileError, FileLock, FileProblem, Update, create_private_dir};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
@@ -77,9 +77,7 @@ pub(crate) fn existing(path: &Path, name: &ContextName) -> Option<ExistingContex
 
 /// Sets the context. Of several processes that do so at once, none undoes what another wrote.
 pub(crate) fn write(path: &Path, new: &ContextWrite) -> Result<(), ContextError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        create_private_dir(folder)?;
-    }
+    make_folder(path)?;
     let make_current = if new.make_current { MakeCurrent::Yes } else { MakeCurrent::OnCreate };
     let body = NewContext {
         endpoints: &new.endpoints,
@@ -99,6 +97,13 @@ pub(crate) fn write(path: &Path, new: &ContextWrite) -> Result<(), ContextError>
 
 /// Says now what [`write()`] would say in the end, before a person is troubled to log in.
 pub(crate) fn rehearse(path: &Path, name: &ContextName) -> Result<(), ContextError> {
+    make_folder(path)?;
+    // Where the lock can be made, so can the file. Who holds it now is no matter.
+    match FileLock::acquire(path, 0) {
+        Ok(_) => {}
+        Err(error) if matches!(error.problem, FileProblem::Busy { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     let bytes_max = Update::default().bytes_max;
     let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(()) };
     let pem = "-----BEGIN REHEARSAL-----";
@@ -125,6 +130,13 @@ pub(crate) fn remove(path: &Path, name: &ContextName) -> Result<bool, ContextErr
             remove_context(old, name).map_err(|error| ContextError::Content(path.into(), error))?;
         Ok::<_, ContextError>(text.map(|text| bytes_of(&text)))
     })
+}
+
+fn make_folder(path: &Path) -> Result<(), FileError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => create_private_dir(folder),
+        None => Ok(()),
+    }
 }
 
 fn text_of<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, ContextError> {

@@ -120,7 +120,10 @@ pub(crate) async fn of(args: &args::Login) -> Result<Plan, Failure> {
         let (issuer, client_id, said) = match (issuer, client_id) {
             (Some(issuer), Some(client_id)) => (issuer, client_id, None),
             (issuer, client_id) => {
-                let said = server_says::ask(&requests, &settings).await?;
+                let said = match server_says::remembered(&settings, &store, &talosconfig) {
+                    Some(said) => said,
+                    None => server_says::ask(&requests, &settings).await?,
+                };
                 let ServerSays { issuer: its, client_id: id, scopes } = said;
                 (issuer.unwrap_or(its), client_id.unwrap_or(id), scopes)
             }

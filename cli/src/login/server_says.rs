@@ -1,12 +1,19 @@
 //! What the exchange server tells a client that knows nothing but its URL.
 
+use std::path::Path;
+
 use exchange_core::http::{FetchRequest, Trust};
 use exchange_core::json::{self, Limits, Value};
 use exchange_core::login::LoginSettings;
+use exchange_core::login::renew::is_fresh;
 use exchange_core::oidc::scopes::Scopes;
+use exchange_core::pki::ClientCertificate;
 use exchange_core::types::{ClientId, Issuer};
+use exchange_smol::clock;
 
+use super::context;
 use super::requests::Requests;
+use super::store::TokenStore;
 use crate::exit::{Class, Failure};
 
 const BYTES_MAX: usize = 256 * 1024;
@@ -22,6 +29,29 @@ pub(crate) struct ServerSays {
     pub(crate) client_id: ClientId,
     /// Scopes to ask for.
     pub(crate) scopes: Option<Scopes>,
+}
+
+/// What it said last time, where that is all a login needs: the context has a fresh certificate of
+/// this server. Whenever there is something to do, the server is asked again, as it may have moved
+/// to another provider.
+pub(crate) fn remembered(
+    settings: &LoginSettings,
+    store: &TokenStore,
+    talosconfig: &Path,
+) -> Option<ServerSays> {
+    let entry = store.load(&settings.context).ok()??;
+    if settings.force || entry.server.as_deref() != Some(settings.server.as_str()) {
+        return None;
+    }
+    let context = context::existing(talosconfig, &settings.context)?;
+    let certificate = ClientCertificate::parse(&context.certificate).ok()?;
+    let (from, to) = (certificate.not_before(), certificate.not_after());
+    is_fresh(from, to, clock::now().wall).then_some(())?;
+    Some(ServerSays {
+        issuer: entry.issuer.parse().ok()?,
+        client_id: entry.client_id.parse().ok()?,
+        scopes: entry.scopes,
+    })
 }
 
 /// Asks the server of `settings`.

@@ -16,3 +16,4 @@ mod refusals;
 mod renewal;
 mod status;
 mod stub;
+mod tls;

@@ -55,17 +55,7 @@ fn the_server_alone_is_enough() {
 
     // The certificate is fresh: nothing to do, whatever the network says.
     stub.state().seen.clear();
-    let again = home.log_in(
-        &stub,
-        &[
-            "--provider",
-            &stub.url,
-            "--client-id",
-            "cli",
-            "--scopes",
-            "openid,email,groups,offline_access",
-        ],
-    );
+    let again = home.log_in(&stub, &[]);
     assert_eq!(again.code, Some(0), "{again:?}");
     assert!(again.out.contains("no renewal needed"), "{again:?}");
     assert!(stub.state().seen.is_empty(), "{:?}", stub.state().seen);

@@ -174,3 +174,19 @@ fn a_busy_port_gives_way_to_the_next() {
     assert_eq!(running.end().code, Some(0));
     assert!(!home.file(".config").exists(), "no store, no trace");
 }
+
+#[test]
+fn a_home_in_disorder_is_named_before_anybody_is_troubled() {
+    let (home, stub) = (Home::new(), Stub::start());
+    home.write(&home.file(".talos"), "a file where a folder should be");
+    let ended = crate::machine::ended(home.login(&stub, &[]).output().unwrap());
+    failed(&ended, 2, ".talos");
+    assert!(stub.state().seen.is_empty());
+    fs::remove_file(home.file(".talos")).unwrap();
+    // Without a place for the tokens the login works all the same, and says what that means.
+    home.write(&home.file(".config"), "a file where a folder should be");
+    let ended = home.log_in(&stub, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("the tokens were not stored"), "{ended:?}");
+    assert!(home.talosconfig().exists());
+}

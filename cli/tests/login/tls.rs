@@ -1,0 +1,122 @@
+//! Whom a login trusts as its server: a real `serve` with an authority of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, digest};
+
+use crate::machine::{Ended, Home, Running};
+use crate::stub::Stub;
+
+struct Server {
+    url: String,
+    ca: PathBuf,
+    running: Running,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.running.child.kill();
+        let _ = self.running.child.wait();
+    }
+}
+
+fn serve(home: &Home, stub: &Stub) -> Server {
+    let config = home.file("server.yaml");
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/cert/ca/ed25519");
+    let data = home.file("data");
+    home.write(
+        &config,
+        &format!(
+            "issuer_url: {}\nclient_id: cli\nca_cert: {ca}.crt\nca_key: {ca}.key\n\
+             listen: 127.0.0.1:0\ndata_dir: {}\nendpoints: [10.0.0.1]\nroles: [os:reader]\n",
+            stub.url,
+            data.display()
+        ),
+    );
+    let command = home.command(&["serve", "--config", config.to_str().unwrap()]);
+    let mut running = Running::start(command);
+    let line = running.wait_for(|line| line.contains("listening on https://")).unwrap();
+    let url = line.split("listening on ").nth(1).unwrap().trim().to_owned();
+    let ca = data.join("ca.crt");
+    let until = Instant::now() + Duration::from_secs(10);
+    while !ca.exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Server { url, ca, running }
+}
+
+/// SHA-256 of the first certificate in that PEM file.
+fn fingerprint(path: &PathBuf) -> String {
+    let pem = fs::read_to_string(path).unwrap();
+    let body = pem.lines().skip_while(|line| !line.contains("BEGIN CERTIFICATE")).skip(1);
+    let body: String = body.take_while(|line| !line.contains("END")).collect();
+    let hash = digest(&SHA256, &STANDARD.decode(body).unwrap());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How far a login comes: to the login page, where it is interrupted, or not.
+fn comes_to_the_page(home: &Home, server: &str, more: &[&str]) -> Result<(), Ended> {
+    let mut args = vec!["login", server, "--skip-open-browser", "--callback-port", "0"];
+    args.extend(["--token-store", "none"]);
+    args.extend(more);
+    let mut running = Running::start(home.command(&args));
+    if running.login_url().is_none() {
+        return Err(running.end());
+    }
+    running.signal("-INT");
+    assert_eq!(running.end().code, Some(5));
+    Ok(())
+}
+
+fn untrusted(result: Result<(), Ended>) {
+    let ended = result.unwrap_err();
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    assert!(ended.err.contains("not signed by a trusted authority"), "{ended:?}");
+}
+
+#[test]
+fn a_private_server_must_be_known() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let server = serve(&home, &stub);
+    let ca = server.ca.to_str().unwrap();
+    untrusted(comes_to_the_page(&home, &server.url, &[]));
+    comes_to_the_page(&home, &server.url, &["--server-ca", ca]).unwrap();
+    comes_to_the_page(&home, &format!("{}/", server.url), &["--server-ca", ca]).unwrap();
+    comes_to_the_page(&home, &server.url, &["--insecure"]).unwrap();
+    // Named, an authority stands alone: also --insecure does not switch it off.
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/cert/ca/p256.crt");
+    untrusted(comes_to_the_page(&home, &server.url, &["--server-ca", other]));
+    untrusted(comes_to_the_page(&home, &server.url, &["--server-ca", other, "--insecure"]));
+}
+
+#[test]
+fn an_authority_can_be_pinned_in_the_url() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let server = serve(&home, &stub);
+    let right = fingerprint(&server.ca);
+    comes_to_the_page(&home, &format!("{}#sha256={right}", server.url), &[]).unwrap();
+    let colons: Vec<&str> =
+        right.as_bytes().chunks(2).map(|b| std::str::from_utf8(b).unwrap()).collect();
+    let upper = colons.join(":").to_uppercase();
+    comes_to_the_page(&home, &format!("{}#sha256={upper}", server.url), &[]).unwrap();
+    let wrong = "0".repeat(64);
+    untrusted(comes_to_the_page(&home, &format!("{}#sha256={wrong}", server.url), &[]));
+}
+
+#[test]
+fn a_token_goes_to_a_trusted_server_only() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let server = serve(&home, &stub);
+    let token = stub.id_token();
+    let ended = home.run(&["login", &server.url, "--id-token", &token]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    // This one is signed by nobody, which the server finds out.
+    let ca = server.ca.to_str().unwrap();
+    let ended = home.run(&["login", &server.url, "--server-ca", ca, "--id-token", &token]);
+    assert!(ended.code == Some(3) || ended.code == Some(4), "{ended:?}");
+    assert!(ended.err.contains("the server refused"), "{ended:?}");
+}
