@@ -14,6 +14,8 @@
 
 #[path = "interop/exchange.rs"]
 mod exchange;
+#[path = "interop/logins.rs"]
+mod logins;
 #[path = "interop/node.rs"]
 mod node;
 #[path = "interop/parts.rs"]

@@ -94,8 +94,8 @@ impl Voice {
                 "warning: no lock can be had for the stored login: run one login at a time",
             ),
             Notice::NoRefreshToken => self.attention(
-                "warning: the provider gave no refresh token: renewals end with the ID token (is \
-                 offline_access allowed for this client?)",
+                "warning: the provider gave no refresh token: renewals end with the ID token: \
+                 allow offline_access for this client, or try --auth-param prompt=consent",
             ),
             Notice::ClockBehind { secs } => self.attention(&format!(
                 "warning: the clock of this machine is {secs} s behind the server's: set it right"

@@ -12,7 +12,7 @@ use super::parts::{
 };
 use super::process::{Folder, Tool, done, have};
 
-const ED25519: &[&str] = &["-algorithm", "ed25519"];
+pub(crate) const ED25519: &[&str] = &["-algorithm", "ed25519"];
 const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
 const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];

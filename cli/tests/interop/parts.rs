@@ -197,6 +197,7 @@ impl Serve {
 pub(crate) const ADMIN_TOKEN: &str = "the-admin-token-of-this-test-only";
 
 /// A certificate from the exchange, as files.
+#[derive(Clone)]
 pub(crate) struct Credential {
     pub(crate) ca: PathBuf,
     pub(crate) cert: PathBuf,

@@ -14,7 +14,8 @@ const STALE: Duration = Duration::from_secs(3600);
 /// Replaces `path` by `bytes`. A final link is followed, and the file it leads to is replaced.
 ///
 /// A file that exists keeps its permission bits and, where the system permits, its owner; a new
-/// one gets `mode`. When this returns, the new content is on disk; after a crash at any moment
+/// one gets `mode`, and so does one that is open to everybody where `mode` is not: it was left so,
+/// not made so, and a private key may be on its way in. When this returns, the new content is on disk; after a crash at any moment
 /// the path holds the old content or the new one.
 ///
 /// # Errors
@@ -108,7 +109,7 @@ fn create_beside(target: &Path) -> Result<(File, PathBuf), FileError> {
     Err(fail(&io::Error::from(io::ErrorKind::AlreadyExists)))
 }
 
-/// Gives the new file the owner and mode of the old one. A foreign owner can be kept only with
+/// Gives the new file the owner and mode of the old one, unless that was open to all. A foreign owner can be kept only with
 /// privileges; without them the file becomes ours, as with any editor.
 #[cfg(unix)]
 fn permissions(file: &File, existing: Option<&fs::Metadata>, mode: u32) -> io::Result<()> {
@@ -123,7 +124,7 @@ fn permissions(file: &File, existing: Option<&fs::Metadata>, mode: u32) -> io::R
                     let _ = fchown(file, None, Some(old.gid()));
                 }
             }
-            old.mode()
+            if old.mode() & 0o007 & !mode == 0 { old.mode() } else { mode }
         }
     };
     file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))

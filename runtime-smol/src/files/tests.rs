@@ -48,6 +48,13 @@ fn a_new_file_gets_the_mode_and_an_old_one_keeps_its_own() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     write_atomic(&path, b"two", 0o600).unwrap();
     assert_eq!((mode(&path), fs::read(&path).unwrap()), (0o640, b"two".to_vec()));
+    for (open, wanted, left) in
+        [(0o644, 0o600, 0o600), (0o644, 0o644, 0o644), (0o400, 0o644, 0o400)]
+    {
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+        write_atomic(&path, b"two", wanted).unwrap();
+        assert_eq!(mode(&path), left, "{open:o} where {wanted:o} is wanted");
+    }
     assert_eq!(names(&dir.path("")), ["config"]);
 }
 
