@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-use exchange_core::config::{KEYS, Key, Kind};
+use exchange_core::config::{ENV_PREFIX, KEYS, Key, Kind, Settings};
 use exchange_core::server::metrics::{Gauges, Metrics};
 use exchange_core::types::GoDuration;
 
@@ -160,4 +160,63 @@ fn the_list_of_metrics_is_complete() {
         seen += 1;
     }
     assert!(seen >= 10);
+}
+
+/// Configurations that the manual and `deploy/` show, with the file they stand in.
+fn shown_configurations() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for name in ["README.md", "docs/configuration.md"] {
+        let text = fs::read_to_string(root.join(name)).unwrap();
+        for block in text.split("```yaml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            // A block inside a list is indented as a whole.
+            let indent = block.chars().take_while(|c| *c == ' ').count();
+            let line = |line: &str| format!("{}\n", line.get(indent..).unwrap_or_default());
+            if block.contains("issuer_url:") {
+                found.push((name.into(), block.lines().map(line).collect()));
+            }
+        }
+    }
+    let path = "deploy/kubernetes/config.yaml";
+    found.push((path.into(), fs::read_to_string(root.join(path)).unwrap()));
+    found
+}
+
+#[test]
+fn shown_configurations_are_right() {
+    let shown = shown_configurations();
+    assert!(shown.len() >= 3, "{shown:?}");
+    for (name, text) in shown {
+        match Settings::load(Some((&name, &text)), &[]) {
+            Ok(loaded) => {
+                let warnings: Vec<String> =
+                    loaded.warnings.iter().map(ToString::to_string).collect();
+                assert!(warnings.is_empty(), "{name}: {warnings:?}");
+            }
+            Err(problems) => panic!("{name}: {problems}\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn every_variable_that_is_shown_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let flags = fs::read_to_string(root.join("cli/src/args.rs")).unwrap();
+    let mut shown = vec![fs::read_to_string(root.join("README.md")).unwrap()];
+    for dir in ["docs", "deploy"] {
+        shown.extend(files(&root.join(dir), ""));
+    }
+    let mut seen = 0;
+    for text in shown {
+        for rest in text.split(ENV_PREFIX).skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_');
+            let name = format!("{ENV_PREFIX}{}", rest.get(..end.unwrap_or(rest.len())).unwrap());
+            let is_setting = KEYS.iter().any(|key| key.env == Some(name.as_str()));
+            let is_flag = flags.contains(&format!("\"{name}\""));
+            assert!(name == ENV_PREFIX || is_setting || is_flag, "{name} is no variable of ours");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "only {seen} were found");
 }
