@@ -147,7 +147,8 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::HeadTooLarge => "the request head is too large",
             Self::TooManyFields => "the request has too many header fields",
-            Self::BodyTooLarge => "the request body is too large",
+            // The words of the original, which scripts of its users know.
+            Self::BodyTooLarge => "request body too large or unreadable",
             Self::LineEnd => "every line of a request head must end with CR LF",
             Self::RequestLine => "the request line is not `method target HTTP/1.1`",
             Self::Method => "the method is not a token of at most 32 characters",

@@ -100,7 +100,8 @@ async fn handshake<S: Service>(
 /// Plain HTTP on a TLS port is the commonest mistake of all; a reset would not explain it.
 async fn tell_to_use_tls(tcp: TcpStream, ticket: &Ticket, limits: &ListenLimits) {
     let body = "{\"error\":\"this port speaks HTTPS: use https:// instead of http://\",\
-                \"code\":\"http.plain_on_tls_port\"}\n";
+                \"code\":\"http.plain_on_tls_port\",\
+                \"hint\":\"use https:// instead of http://\"}\n";
     let mut codec = ServerCodec::new(limits.http);
     let mut out = Vec::new();
     codec.respond(&Response::json(400, body.to_owned()), &mut out);
@@ -287,8 +288,8 @@ async fn finish(stream: &mut Stream, ticket: &Ticket, limits: &ListenLimits) {
 
 /// The answer when there is nobody to give one.
 pub(crate) fn overloaded() -> Response {
-    let body =
-        "{\"error\":\"the server is overloaded: try again\",\"code\":\"server.overloaded\"}\n";
+    let body = "{\"error\":\"server overloaded\",\"code\":\"server.overloaded\",\
+                \"hint\":\"the login is fine; try again after the seconds in Retry-After\"}\n";
     Response::json(503, body.to_owned())
         .with("retry-after", "5")
         .with("cache-control", "no-store")
