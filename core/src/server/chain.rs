@@ -80,7 +80,7 @@ impl Trail {
     }
 
     /// Records a refusal, with the identity if a token was good before it came to that.
-    pub fn refuse(&mut self, at: UnixTime, refusal: &Refusal) {
+    pub fn refuse(&mut self, at: UnixTime, refusal: &Refusal, setup: &Setup) {
         let known = self.events.iter().find(|event| event.kind == EventType::AuthSuccess);
         let (subject, email) =
             known.map(|event| (event.subject.clone(), event.email.clone())).unwrap_or_default();
@@ -88,7 +88,7 @@ impl Trail {
             subject,
             email,
             code: Some(refusal.code()),
-            error: Some(refusal.detail()),
+            error: Some(refusal.detail(&setup.expect.issuer)),
             ..self.event(at, refusal.event())
         };
         self.events.push(event);

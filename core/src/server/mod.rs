@@ -281,7 +281,7 @@ impl Server {
     }
 
     fn refuse(&mut self, now: Now, mut trail: Trail, refusal: &Refusal) {
-        trail.refuse(now.wall, refusal);
+        trail.refuse(now.wall, refusal, &self.setup);
         self.respond(now, trail, refusal.code(), refusal.response());
     }
 

@@ -11,6 +11,7 @@ use crate::json;
 use crate::jwt::TokenError;
 use crate::pki::{CsrError, IssueError};
 use crate::policy::rbac::DenyReason;
+use crate::types::Issuer;
 
 /// Why there is no certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,11 +177,12 @@ impl Refusal {
         }
     }
 
-    /// What the audit log says in `error`: the whole truth, without secrets.
+    /// What the audit log says in `error`: the whole truth, without secrets. `issuer` is the one
+    /// configured.
     #[must_use]
-    pub fn detail(&self) -> String {
+    pub fn detail(&self, issuer: &Issuer) -> String {
         match self {
-            Self::Token(error) => error.to_string(),
+            Self::Token(error) => error.detail(issuer),
             Self::Csr(error) => error.to_string(),
             Self::Issue(error) => error.to_string(),
             Self::Denied(reason) => reason.to_string(),
