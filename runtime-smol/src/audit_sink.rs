@@ -112,12 +112,19 @@ impl AuditSink {
     /// [`AuditError`]: none of them is in the file, except that after [`AuditError::Overloaded`]
     /// they may still arrive.
     pub async fn write_lines(&self, lines: Vec<u8>) -> Result<(), AuditError> {
-        let (reply, answer) = bounded(1);
-        let write = async {
-            self.0.send(Order::Write(lines, reply)).await.map_err(|_| AuditError::Closed)?;
-            answer.recv().await.unwrap_or(Err(AuditError::Closed))
-        };
+        let write = async { self.begin(lines).await?.done().await };
         within(PATIENCE_MILLIS, write).await.unwrap_or(Err(AuditError::Overloaded))
+    }
+
+    /// Hands whole lines to the thread; the outcome comes by [`Writing::done`], however long the
+    /// disk takes.
+    ///
+    /// # Errors
+    /// [`AuditError::Closed`].
+    pub async fn begin(&self, lines: Vec<u8>) -> Result<Writing, AuditError> {
+        let (reply, answer) = bounded(1);
+        self.0.send(Order::Write(lines, reply)).await.map_err(|_| AuditError::Closed)?;
+        Ok(Writing(answer))
     }
 
     /// Opens the file again, after it has been renamed away. Lines before this call are in the
@@ -157,6 +164,21 @@ impl AuditSink {
         let _torn = lines.next();
         let is_first_of_file = |rest: &mut dyn Iterator<Item = &[u8]>| rest.next().is_none();
         Ok(lines.next().map(<[u8]>::to_vec).filter(|_| from == 0 || !is_first_of_file(&mut lines)))
+    }
+}
+
+/// Lines on their way into the file.
+#[derive(Debug)]
+pub struct Writing(Receiver<Result<(), AuditError>>);
+
+impl Writing {
+    /// Waits until the lines are in the file, or surely not. May be called again after it was
+    /// dropped half-way.
+    ///
+    /// # Errors
+    /// [`AuditError::Write`], [`AuditError::Closed`]: none of the lines is in the file.
+    pub async fn done(&self) -> Result<(), AuditError> {
+        self.0.recv().await.unwrap_or(Err(AuditError::Closed))
     }
 }
 

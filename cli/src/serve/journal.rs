@@ -19,18 +19,26 @@ use crate::exit::Failure;
 const REPLAY_LINES: usize = 256;
 
 /// Path of the chain's state beside the log.
-pub(super) fn state_path(log: &Path) -> PathBuf {
+fn state_path(log: &Path) -> PathBuf {
     let mut name = log.file_name().unwrap_or_default().to_owned();
     name.push(".chain");
     log.with_file_name(name)
 }
 
+/// Whether the log is a file that can be read back. Pipes and devices cannot: reading one would
+/// wait for ever, take lines away from whoever reads it, or never end.
+fn is_kept(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file())
+}
+
+/// Where the chain's state is kept; `None` for a log that is no file.
+pub(super) fn state_of(log: &Path) -> Option<PathBuf> {
+    is_kept(log).then(|| state_path(log))
+}
+
 /// Takes back a line that a killed process left half written: its answer never left.
 fn mend(path: &Path) -> std::io::Result<()> {
     let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else { return Ok(()) };
-    if !file.metadata()?.is_file() {
-        return Ok(());
-    }
     let length = file.metadata()?.len();
     let window = length.min(u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX));
     file.seek(SeekFrom::Start(length - window))?;
@@ -55,14 +63,16 @@ pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
     let fail = |error: &std::io::Error| {
         refused("audit.not_readable", format!("audit_log {}: {error}", path.display()))
     };
+    if path.exists() && !is_kept(path) {
+        return Ok(Chain::default());
+    }
     mend(path).map_err(|error| fail(&error))?;
     let state = files::read_if_there(&state_path(path), 16_384)
         .ok()
         .flatten()
         .and_then(|bytes| Chain::from_state(std::str::from_utf8(&bytes).ok()?));
     let file = match File::open(path) {
-        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => file,
-        Ok(_) => return Ok(state.unwrap_or_default()),
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(state.unwrap_or_default());
         }
@@ -85,12 +95,17 @@ pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
     Ok(chain)
 }
 
-/// Reads the log again for the admin pages, in the background.
-pub(super) fn replay(path: PathBuf, inputs: Sender<Input>) {
+/// Reads the log again for the admin pages, in the background. Only what is there now: what this
+/// run writes is counted as it is written.
+pub(super) fn replay(path: &Path, inputs: Sender<Input>) {
+    if !is_kept(path) {
+        return;
+    }
+    let Ok(file) = File::open(path) else { return };
+    let Ok(length) = file.metadata().map(|meta| meta.len()) else { return };
     let work = move || {
-        let Ok(file) = File::open(&path) else { return };
         let mut batch: Vec<Object> = Vec::new();
-        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+        for line in BufReader::new(file.take(length)).split(b'\n').map_while(Result::ok) {
             let limits = Limits { bytes_max: LINE_BYTES_MAX, depth_max: 4 };
             if let Ok(object) = json::parse_object(&line, limits) {
                 batch.push(object);
@@ -134,5 +149,20 @@ pub(super) fn checkpoint_key(kept: Option<&Path>) -> Result<CheckpointKey, Failu
             Err(error) => return Err(refused(error.code(), format!("data_dir: {error}"))),
         },
     };
-    CheckpointKey::from_seed("talosctl-oidc", &seed).ok_or_else(none)
+    let key = CheckpointKey::from_seed("talosctl-oidc", &seed).ok_or_else(none)?;
+    if let Some(path) = kept {
+        publish(&key, &path.with_extension("pub"));
+    }
+    Ok(key)
+}
+
+/// Keeps the half that everybody may know, for `audit verify --key-file`.
+fn publish(key: &CheckpointKey, path: &Path) {
+    let line = format!("{}\n", key.verifier());
+    let known = files::read_if_there(path, 4096).ok().flatten();
+    if known.is_none_or(|known| *known != line.as_bytes())
+        && let Err(error) = files::write_atomic(path, line.as_bytes(), 0o644)
+    {
+        log::warn(&format!("audit key: {error}"));
+    }
 }

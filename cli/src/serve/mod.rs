@@ -2,7 +2,7 @@
 
 mod hands;
 mod journal;
-mod load;
+pub(crate) mod load;
 pub(crate) mod log;
 mod reload;
 mod scribe;
@@ -82,6 +82,9 @@ fn key_name(algorithm: KeyAlgorithm) -> String {
 /// Binds, prints where, and serves until a signal.
 async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
     let Loaded { settings, mut setup, signer, fetcher } = loaded;
+    // Before anybody can know that we run: a signal that comes at once must not cut us off.
+    let signals = Signals::listen(true)
+        .map_err(|error| refused("signals.unavailable", format!("signals: {error}")))?;
     let material = tls::Material::load(&settings, tls::Keep::InDataDir)?;
     let server_tls = material.as_ref().map(tls::Material::server).transpose()?;
     setup.served_ca = material.as_ref().and_then(|material| material.own_ca.clone());
@@ -111,9 +114,11 @@ async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
         chain,
         key,
         interval_millis: settings.audit_checkpoint_ms,
-        state: target_path(&target).map(|path| journal::state_path(&path)),
+        state: target_path(&target).and_then(|path| journal::state_of(&path)),
         desk: Arc::clone(&desk),
         inputs: inputs.clone(),
+        faulty: false,
+        pinned: 0,
     };
     let scribe = spawn(scribe.work(scribe_inbox));
     let hands = ServeHands {
@@ -130,7 +135,7 @@ async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
         let _ = inputs.try_send(Input::SavedKeys(saved.to_vec()));
     }
     if let Some(path) = target_path(&target) {
-        journal::replay(path, inputs.clone());
+        journal::replay(&path, inputs.clone());
     }
     let machine = spawn(drive(machine, inbox, hands));
 
@@ -153,7 +158,7 @@ async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
         settings,
         reload::Running { tools, server_tls, inputs, scribe: scribe_orders.clone() },
     );
-    signals(reloader).await?;
+    until_told(signals, reloader).await;
     log::info("stopping: finishing requests under way");
     drop(stop);
     let drained = serving.await;
@@ -181,9 +186,7 @@ fn connections_max(settings: &Settings) -> usize {
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP and changed files reload meanwhile.
-async fn signals(mut reloader: reload::Reloader) -> Result<(), Failure> {
-    let mut signals = Signals::listen(true)
-        .map_err(|error| refused("signals.unavailable", format!("signals: {error}")))?;
+async fn until_told(mut signals: Signals, mut reloader: reload::Reloader) {
     loop {
         let signal = async { Some(signals.next().await) };
         let look = async {
@@ -191,7 +194,7 @@ async fn signals(mut reloader: reload::Reloader) -> Result<(), Failure> {
             None
         };
         match smol::future::or(signal, look).await {
-            Some(Some(Signal::Terminate | Signal::Interrupt) | None) => return Ok(()),
+            Some(Some(Signal::Terminate | Signal::Interrupt) | None) => return,
             Some(Some(Signal::Reload)) => reloader.reload("SIGHUP").await,
             None => reloader.look().await,
         }

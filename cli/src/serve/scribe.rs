@@ -13,9 +13,10 @@ use exchange_core::server::audit::AuditEvent;
 use exchange_core::server::audit_chain::{Chain, CheckpointKey};
 use exchange_core::server::refusal;
 use exchange_core::server::{Health, Input};
-use exchange_smol::audit_sink::{AuditError, AuditSink};
+use exchange_smol::audit_sink::{AuditError, AuditSink, Writing};
 use exchange_smol::clock;
 use exchange_smol::desk::Desk;
+use exchange_smol::executor;
 use exchange_smol::files;
 use smol::channel::{Receiver, Sender};
 use smol::future;
@@ -24,6 +25,8 @@ use super::log;
 
 /// Answers written together at most.
 const BATCH_MAX: usize = 512;
+/// How long answers wait for the disk before they become 503.
+const PATIENCE_MILLIS: u64 = 5_000;
 
 /// What the scribe is told.
 pub(super) enum Order {
@@ -58,13 +61,19 @@ pub(super) struct Scribe {
     pub(super) desk: Arc<Desk<Input>>,
     /// Tells the machine what was written.
     pub(super) inputs: Sender<Input>,
+    /// Whether the machine was told that the log cannot be written.
+    pub(super) faulty: bool,
+    /// Lines up to the last checkpoint of this run.
+    pub(super) pinned: u64,
 }
+
+/// An answer that waits for its events to be written.
+type Held = (RequestId, Vec<AuditEvent>, Response);
 
 impl Scribe {
     /// Works until told to finish or until nobody is left to give orders.
     pub(super) async fn work(mut self, orders: Receiver<Order>) {
         let mut next_checkpoint = self.due();
-        let mut pinned = self.chain.len();
         loop {
             let order = async { Some(orders.recv().await) };
             let timer = async {
@@ -87,10 +96,7 @@ impl Scribe {
                 }
                 Some(Err(_)) => return,
                 None => {
-                    if self.chain.len() > pinned {
-                        self.checkpoint().await;
-                    }
-                    pinned = self.chain.len();
+                    self.checkpoint().await;
                     next_checkpoint = self.due();
                 }
             }
@@ -103,15 +109,11 @@ impl Scribe {
 
     /// Writes one answer's events and all that queued up behind them. Gives back an order of
     /// another kind that it came upon.
-    async fn answer(
-        &mut self,
-        first: (RequestId, Vec<AuditEvent>, Response),
-        orders: &Receiver<Order>,
-    ) -> Option<Order> {
+    async fn answer(&mut self, first: Held, orders: &Receiver<Order>) -> Option<Order> {
         let before = self.chain.clone();
         let mut lines = String::new();
         self.seal(&first.1, &mut lines);
-        let mut batch = vec![first];
+        let mut batch: Vec<Held> = vec![first];
         let mut control = None;
         while batch.len() < BATCH_MAX && control.is_none() {
             match orders.try_recv() {
@@ -123,23 +125,67 @@ impl Scribe {
                 Err(_) => break,
             }
         }
-        match self.sink.write_lines(lines.into_bytes()).await {
+        let writing = match self.sink.begin(lines.into_bytes()).await {
+            Ok(writing) => writing,
+            Err(fault) => {
+                self.undo(before, fault, &mut batch);
+                return control;
+            }
+        };
+        let outcome = match executor::within(PATIENCE_MILLIS, writing.done()).await {
+            Some(outcome) => outcome,
+            None => {
+                self.fault(AuditError::Overloaded);
+                batch.drain(..).for_each(|(id, ..)| self.refuse(id));
+                self.hold_off(&writing, orders, &mut control).await
+            }
+        };
+        match outcome {
             Ok(()) => {
+                self.recovered();
                 for (id, events, response) in batch {
                     // A full queue costs a line in the statistics, never an answer.
                     let _ = self.inputs.try_send(Input::Recorded(events));
                     self.desk.answer(id, response);
                 }
             }
-            Err(fault) => {
-                self.chain = before;
-                self.fault(fault);
-                for (id, ..) in batch {
-                    self.desk.answer(id, unwritten());
-                }
-            }
+            Err(fault) => self.undo(before, fault, &mut batch),
         }
         control
+    }
+
+    /// Waits for a disk that hangs. What arrives meanwhile is refused: nothing is issued that may
+    /// not be recorded, and nothing piles up.
+    ///
+    /// Until the outcome is known nobody can tell where the chain stands, so no order of another
+    /// kind is carried out before: the last one is kept in `control`.
+    async fn hold_off(
+        &self,
+        writing: &Writing,
+        orders: &Receiver<Order>,
+        control: &mut Option<Order>,
+    ) -> Result<(), AuditError> {
+        loop {
+            let outcome = async { Err(writing.done().await) };
+            let order = async { Ok(orders.recv().await) };
+            match future::or(outcome, order).await {
+                Err(outcome) => return outcome,
+                Ok(Ok(Order::Answer { id, .. })) => self.refuse(id),
+                Ok(Ok(other @ (Order::Reopen | Order::Finish(_)))) => *control = Some(other),
+                Ok(Err(_)) => return writing.done().await,
+            }
+        }
+    }
+
+    fn refuse(&self, id: RequestId) {
+        self.desk.answer(id, unwritten());
+    }
+
+    /// Nothing of it was written: no number is lost, and no answer leaves.
+    fn undo(&mut self, before: Chain, fault: AuditError, batch: &mut Vec<Held>) {
+        self.chain = before;
+        self.fault(fault);
+        batch.drain(..).for_each(|(id, ..)| self.refuse(id));
     }
 
     fn seal(&mut self, events: &[AuditEvent], lines: &mut String) {
@@ -163,25 +209,34 @@ impl Scribe {
                 false
             }
             Order::Finish(done) => {
-                if !self.chain.is_empty() {
-                    self.checkpoint().await;
-                }
+                self.checkpoint().await;
                 let _ = done.try_send(());
                 true
             }
         }
     }
 
-    /// Writes a signed checkpoint and keeps the state for the next start.
+    /// Writes a signed checkpoint and keeps the state for the next start, if there are lines
+    /// since the last one.
     async fn checkpoint(&mut self) {
+        if self.chain.len() == self.pinned {
+            return;
+        }
         let before = self.chain.clone();
         let open = self.chain.checkpoint(clock::now().wall, &self.key);
         let mut line = String::new();
         self.chain.seal(open, &mut line);
-        if let Err(fault) = self.sink.write_lines(line.into_bytes()).await {
+        // However long the disk takes: a line that may or may not be there would break the chain.
+        let written = match self.sink.begin(line.into_bytes()).await {
+            Ok(writing) => writing.done().await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = written {
             self.chain = before;
             return self.fault(fault);
         }
+        self.recovered();
+        self.pinned = self.chain.len();
         if let Some(path) = self.state.clone() {
             let state = self.chain.state();
             let kept =
@@ -192,10 +247,21 @@ impl Scribe {
         }
     }
 
-    fn fault(&self, fault: AuditError) {
-        log::error(&fault.to_string());
+    fn fault(&mut self, fault: AuditError) {
+        // Once, not for every request that finds it so.
+        if !self.faulty {
+            log::error(&fault.to_string());
+        }
+        self.faulty = true;
         let health = Health { audit_fault: Some(fault.code()) };
         let _ = self.inputs.try_send(Input::Health(health));
+    }
+
+    fn recovered(&mut self) {
+        if self.faulty && self.inputs.try_send(Input::Health(Health::default())).is_ok() {
+            self.faulty = false;
+            log::info("the audit log can be written again");
+        }
     }
 }
 
