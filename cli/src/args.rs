@@ -51,6 +51,20 @@ pub(crate) enum Command {
     #[cfg(feature = "demo")]
     /// Show the whole way on this machine: provider, server, node and three users
     Demo(Demo),
+    #[cfg(feature = "server")]
+    /// Look into the role rules of a server
+    Rbac {
+        /// What to do.
+        #[command(subcommand)]
+        command: Rbac,
+    },
+    #[cfg(feature = "server")]
+    /// Work with the audit log of a server
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: Audit,
+    },
     #[cfg(feature = "manual")]
     /// Print the completion script of a shell
     Completion {
@@ -78,6 +92,59 @@ pub(crate) struct Serve {
     /// Validate configuration, CA and TLS files, say what would be served, and exit
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[cfg(feature = "server")]
+/// What `rbac` can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Rbac {
+    /// Say rule by rule which roles the claims of a token give, and why
+    ///
+    /// Exit code 0 when there are roles, 3 when the request would be denied.
+    Explain(Explain),
+}
+
+#[cfg(feature = "server")]
+/// Flags of `rbac explain`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("whose").required(true))]
+pub(crate) struct Explain {
+    /// YAML configuration file of the server; TALOSCTL_OIDC_* win over it, key by key
+    #[arg(short, long, value_name = "PATH", env = "TALOSCTL_OIDC_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// ID token; - reads it from standard input. Its signature is not checked
+    #[arg(long, value_name = "TOKEN", group = "whose")]
+    pub(crate) token: Option<String>,
+    /// File with claims as a JSON object; - reads standard input
+    #[arg(long, value_name = "PATH", group = "whose")]
+    pub(crate) claims: Option<PathBuf>,
+}
+
+#[cfg(feature = "server")]
+/// What `audit` can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Audit {
+    /// Name the first line that was changed, removed, moved or inserted
+    ///
+    /// Works offline. Exit code 0 when all lines fit, 1 when one does not, 2 when a file cannot be
+    /// read.
+    Verify(Verify),
+}
+
+#[cfg(feature = "server")]
+/// Flags of `audit verify`.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Files in the order they were written, rotated ones first; - reads standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Key that checkpoints are signed with, as the server prints it: NAME+HASH+KEY; may be
+    /// repeated
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Vec<String>,
+    /// File with such keys, one a line; the server writes data_dir/audit.pub
+    #[arg(long, value_name = "PATH")]
+    pub(crate) key_file: Vec<PathBuf>,
 }
 
 /// Flags of `logout`.

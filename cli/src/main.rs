@@ -1,6 +1,8 @@
 //! `talosctl-oidc`: OIDC logins for Talos Linux.
 
 mod args;
+#[cfg(feature = "server")]
+mod audit;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -10,6 +12,8 @@ mod login;
 mod logout;
 #[cfg(feature = "manual")]
 mod manual;
+#[cfg(feature = "server")]
+mod rbac;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "client")]
@@ -47,6 +51,10 @@ fn main() -> ExitCode {
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "server")]
+        Command::Rbac { command: args::Rbac::Explain(args) } => rbac::explain(&args),
+        #[cfg(feature = "server")]
+        Command::Audit { command: args::Audit::Verify(args) } => audit::verify(&args),
         #[cfg(feature = "manual")]
         Command::Completion { shell } => Ok(manual::completion(shell)),
         #[cfg(feature = "manual")]

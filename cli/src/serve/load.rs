@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use exchange_core::config::{CaPair, CaSource, ENV_PREFIX, Settings, TrailingSlash, from_document};
-use exchange_core::jwt::Expectations;
+use exchange_core::jwt::{Alg, Expectations};
 use exchange_core::machine::UnixTime;
 use exchange_core::oidc::discovery::DiscoveryPolicy;
 use exchange_core::oidc::key_cache::KeyCacheConfig;
@@ -39,13 +39,29 @@ pub(super) struct Loaded {
 }
 
 /// A start that is not possible.
-pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Failure {
+pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Failure {
     // Scripts of the original's users know 1 for a server that does not start.
     Failure::new(Class::Other, code, message)
 }
 
 /// Reads and checks everything. Warnings go to the log.
 pub(super) fn load(config: Option<&Path>, generation: u64) -> Result<Loaded, Failure> {
+    let settings = settings(config)?;
+    if settings.bind_tokens {
+        return Err(refused(
+            "config.not_effective",
+            "bind_tokens is not available in this version: remove it",
+        ));
+    }
+    let now = clock::now().wall;
+    let (ca, signer) = signing_ca(&settings.ca, now)?;
+    let fetcher = fetcher(&settings)?;
+    let setup = setup(&settings, generation, ca, now)?;
+    Ok(Loaded { settings, setup, signer, fetcher })
+}
+
+/// Reads file and environment, and the secret that a setting names. Warnings go to the log.
+pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     let file = match config {
         None => None,
         Some(path) => Some((path.display().to_string(), text(path, "the configuration file")?)),
@@ -69,17 +85,7 @@ pub(super) fn load(config: Option<&Path>, generation: u64) -> Result<Loaded, Fai
             .map_err(|problems| refused(problems.code(), problems.to_string()))?;
         more.iter().for_each(|warning| log::warn(&warning.to_string()));
     }
-    if settings.bind_tokens {
-        return Err(refused(
-            "config.not_effective",
-            "bind_tokens is not available in this version: remove it",
-        ));
-    }
-    let now = clock::now().wall;
-    let (ca, signer) = signing_ca(&settings.ca, now)?;
-    let fetcher = fetcher(&settings)?;
-    let setup = setup(&settings, generation, ca, now)?;
-    Ok(Loaded { settings, setup, signer, fetcher })
+    Ok(settings)
 }
 
 /// The signing CA and its key, from wherever the settings say.
@@ -145,16 +151,8 @@ fn setup(
     now: UnixTime,
 ) -> Result<Setup, Failure> {
     let slash_tolerant = settings.issuer_trailing_slash == TrailingSlash::Ignore;
-    let mut expect = Expectations::new(settings.issuer.clone(), settings.client_id.clone());
-    expect.skew_secs = settings.clock_skew_secs;
-    expect.slash_tolerant = slash_tolerant;
-    expect.algs = settings.allowed_algs;
-    if let Some(secret) = &settings.client_secret
-        && settings.allowed_algs.iter().any(exchange_core::jwt::Alg::is_hmac)
-    {
-        expect = expect
-            .with_hmac(secret.duplicate(), Some(settings.allowed_algs))
-            .map_err(|error| refused("config.client_secret", error.to_string()))?;
+    let expect = expectations(settings)?;
+    if expect.hmac_key().is_some() {
         log::warn(
             "HMAC tokens are accepted: whoever knows client_secret can make tokens for anybody; \
              set allowed_algs without HS256, HS384 and HS512 to switch them off",
@@ -209,6 +207,20 @@ fn setup(
         debug: log::debug_on(),
         version: VERSION,
     })
+}
+
+/// What a token must say.
+pub(crate) fn expectations(settings: &Settings) -> Result<Expectations, Failure> {
+    let mut expect = Expectations::new(settings.issuer.clone(), settings.client_id.clone());
+    expect.skew_secs = settings.clock_skew_secs;
+    expect.slash_tolerant = settings.issuer_trailing_slash == TrailingSlash::Ignore;
+    expect.algs = settings.allowed_algs;
+    match &settings.client_secret {
+        Some(secret) if settings.allowed_algs.iter().any(Alg::is_hmac) => expect
+            .with_hmac(secret.duplicate(), Some(settings.allowed_algs))
+            .map_err(|error| refused("config.client_secret", error.to_string())),
+        Some(_) | None => Ok(expect),
+    }
 }
 
 /// A file's bytes; the message names the setting.

@@ -23,6 +23,12 @@ impl ParsedToken {
         Ok(Self { jws, claims })
     }
 
+    /// The claims as a stranger wrote them, for explanations only: no signature was checked.
+    #[must_use]
+    pub fn into_unverified_claims(self) -> Object {
+        self.claims
+    }
+
     /// Algorithm named by the header.
     #[must_use]
     pub fn alg(&self) -> Alg {

@@ -30,7 +30,7 @@ pub enum Fault {
     },
     /// The line before is not what it was when this one was written.
     Changed,
-    /// The checkpoint's signature is not by the given key.
+    /// The checkpoint's signature is not by a given key.
     BadSignature,
     /// The checkpoint is of another history than the lines before it.
     WrongRoot,
@@ -50,7 +50,7 @@ impl fmt::Display for Fault {
                 write!(f, "seq {found} stands where {expected} belongs: moved or repeated")
             }
             Self::Changed => f.write_str("the line was changed after it was written"),
-            Self::BadSignature => f.write_str("the checkpoint is not signed by this key"),
+            Self::BadSignature => f.write_str("the checkpoint is not signed by a given key"),
             Self::WrongRoot => {
                 f.write_str("the signed checkpoint does not match the lines before it")
             }
@@ -114,17 +114,19 @@ impl core::str::FromStr for VerifierKey {
 
 /// Checks lines in the order they were written, over any number of files.
 pub struct Verifier {
-    key: Option<VerifierKey>,
+    keys: Vec<VerifierKey>,
     expected: Option<(u64, Hash)>,
     tree: Option<Frontier>,
     summary: Summary,
 }
 
 impl Verifier {
-    /// A verifier; without a key, signatures of checkpoints are counted but not checked.
+    /// A verifier; without a key, signatures of checkpoints are counted but not checked. With
+    /// several, each checkpoint must be signed by one of them.
     #[must_use]
-    pub fn new(key: Option<VerifierKey>) -> Self {
-        Self { key, expected: None, tree: None, summary: Summary::default() }
+    pub fn new(keys: impl IntoIterator<Item = VerifierKey>) -> Self {
+        let keys = keys.into_iter().collect();
+        Self { keys, expected: None, tree: None, summary: Summary::default() }
     }
 
     /// Checks the next line, given without its line end.
@@ -191,17 +193,17 @@ impl Verifier {
         let (body, signatures) = note.split_once("\n\n").ok_or(Fault::Unreadable)?;
         let mut fields = body.split('\n').skip(1);
         let (size, root) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        if let Some(key) = &self.key {
-            let text = [body, "\n"].concat();
-            if !signatures.lines().any(|line| signed_by(line, key, text.as_bytes())) {
-                return Err(Fault::BadSignature);
-            }
+        let text = [body, "\n"].concat();
+        let mut lines = signatures.lines();
+        let is_signed = |line| self.keys.iter().any(|key| signed_by(line, key, text.as_bytes()));
+        if !self.keys.is_empty() && !lines.any(is_signed) {
+            return Err(Fault::BadSignature);
         }
         if let Some(tree) = &self.tree {
             if size != tree.size().to_string() || root != BASE64_STANDARD.encode(tree.root()) {
                 return Err(Fault::WrongRoot);
             }
-            if self.key.is_some() {
+            if !self.keys.is_empty() {
                 self.summary.checkpoints_proven += 1;
                 self.summary.proven_to = number - 1;
             }
