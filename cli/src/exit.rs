@@ -19,10 +19,8 @@ pub(crate) enum Class {
     /// Wrong usage, or anything without a class of its own.
     Other,
     /// A local file or setting.
-    #[cfg(feature = "client")]
     Local,
     /// The server or its policy said no.
-    #[cfg(feature = "client")]
     Refused,
     /// Server or provider not available.
     #[cfg(feature = "client")]
@@ -37,9 +35,7 @@ impl Class {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Other => 1,
-            #[cfg(feature = "client")]
             Self::Local => 2,
-            #[cfg(feature = "client")]
             Self::Refused => 3,
             #[cfg(feature = "client")]
             Self::Unavailable => 4,
@@ -56,7 +52,6 @@ impl Failure {
     }
 
     /// A failure of a local file or setting.
-    #[cfg(feature = "client")]
     pub(crate) fn local(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Class::Local, code, message)
     }
