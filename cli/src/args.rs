@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Log in with OIDC and write a short-lived certificate into the talosconfig
     Login(Box<Login>),
     #[cfg(feature = "client")]
+    /// Log in where needed, then run a command with a talosconfig that exists for it alone
+    Exec(Box<Exec>),
+    #[cfg(feature = "client")]
     /// Forget the cached tokens and remove the context from the talosconfig
     Logout(Logout),
     #[cfg(feature = "client")]
@@ -145,6 +148,23 @@ pub(crate) struct Verify {
     /// File with such keys, one a line; the server writes data_dir/audit.pub
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Vec<PathBuf>,
+}
+
+/// Flags of `exec`.
+#[derive(Args, Debug)]
+#[command(after_help = "The exit code is the command's; 126 when it cannot be started, 127 when \
+                        there is no such command, and that of `login` when the login fails.")]
+#[cfg(feature = "client")]
+pub(crate) struct Exec {
+    /// Those of `login`.
+    #[command(flatten)]
+    pub(crate) login: Login,
+    /// Get a certificate for this command alone; no talosconfig is written
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// The command and its arguments, behind --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
 }
 
 /// Flags of `logout`.

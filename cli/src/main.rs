@@ -5,6 +5,8 @@ mod args;
 mod audit;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "client")]
+mod exec;
 mod exit;
 #[cfg(feature = "client")]
 mod login;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "client")]
         Command::Login(args) => login::run(&args),
+        #[cfg(feature = "client")]
+        Command::Exec(args) => exec::run(&args),
         #[cfg(feature = "client")]
         Command::Logout(args) => logout::run(&args),
         #[cfg(feature = "client")]

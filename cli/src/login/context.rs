@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exchange_core::login::{ContextWrite, ExistingContext};
 use exchange_core::talosconfig::{
@@ -12,6 +13,15 @@ use exchange_smol::files::{self, FileError, FileLock, FileProblem, Update, creat
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+
+/// Where a certificate goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    /// Into this talosconfig.
+    File(PathBuf),
+    /// Into one that exists in this process only.
+    Memory(Arc<Mutex<Zeroizing<String>>>),
+}
 
 /// Why the talosconfig could not be read or changed. It is as it was.
 #[derive(Debug)]
@@ -67,56 +77,104 @@ pub(crate) fn read(path: &Path) -> Result<Option<Talosconfig>, ContextError> {
     parsed.map(Some).map_err(|error| ContextError::Content(path.into(), error))
 }
 
-/// Certificate and key of the context, if both are there and readable.
-pub(crate) fn existing(path: &Path, name: &ContextName) -> Option<ExistingContext> {
-    let config = read(path).ok()??;
-    let context = config.context(name.as_str())?;
-    let certificate = context.crt_pem().ok()??;
-    Some(ExistingContext { certificate, key: context.key_pem().ok()?? })
-}
-
-/// Sets the context. Of several processes that do so at once, none undoes what another wrote.
-pub(crate) fn write(path: &Path, new: &ContextWrite) -> Result<(), ContextError> {
-    make_folder(path)?;
-    let make_current = if new.make_current { MakeCurrent::Yes } else { MakeCurrent::OnCreate };
-    let body = NewContext {
-        endpoints: &new.endpoints,
-        nodes: new.nodes.as_deref(),
-        ca_pem: &new.ca,
-        crt_pem: &new.certificate,
-        key_pem: &new.key,
-    };
-    files::update(path, Update::default(), |old| {
-        let old = text_of(path, old.unwrap_or_default())?;
-        let text = set_context(old, &new.context, &body, make_current)
-            .map_err(|error| ContextError::Content(path.into(), error))?;
-        Ok::<_, ContextError>(Some(bytes_of(&text)))
-    })?;
-    Ok(())
-}
-
-/// Says now what [`write()`] would say in the end, before a person is troubled to log in.
-pub(crate) fn rehearse(path: &Path, name: &ContextName) -> Result<(), ContextError> {
-    make_folder(path)?;
-    // Where the lock can be made, so can the file. Who holds it now is no matter.
-    match FileLock::acquire(path, 0) {
-        Ok(_) => {}
-        Err(error) if matches!(error.problem, FileProblem::Busy { .. }) => {}
-        Err(error) => return Err(error.into()),
+impl Destination {
+    /// Certificate and key of the context, if both are there and readable.
+    pub(crate) fn existing(&self, name: &ContextName) -> Option<ExistingContext> {
+        let Self::File(path) = self else { return None };
+        let config = read(path).ok()??;
+        let context = config.context(name.as_str())?;
+        let certificate = context.crt_pem().ok()??;
+        Some(ExistingContext { certificate, key: context.key_pem().ok()?? })
     }
-    let bytes_max = Update::default().bytes_max;
-    let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(()) };
-    let pem = "-----BEGIN REHEARSAL-----";
-    let body = NewContext {
-        endpoints: &["192.0.2.1".to_owned()],
-        nodes: None,
-        ca_pem: pem,
-        crt_pem: pem,
-        key_pem: &Secret::new(pem.as_bytes()),
-    };
-    set_context(text_of(path, &bytes)?, name, &body, MakeCurrent::Yes)
-        .map(|_| ())
-        .map_err(|error| ContextError::Content(path.into(), error))
+
+    /// Sets the context. Of several processes that do so at once, none undoes what another wrote.
+    pub(crate) fn write(&self, new: &ContextWrite) -> Result<(), ContextError> {
+        let make_current = if new.make_current { MakeCurrent::Yes } else { MakeCurrent::OnCreate };
+        let body = NewContext {
+            endpoints: &new.endpoints,
+            nodes: new.nodes.as_deref(),
+            ca_pem: &new.ca,
+            crt_pem: &new.certificate,
+            key_pem: &new.key,
+        };
+        let edit = |path: &Path, old: &str| {
+            set_context(old, &new.context, &body, make_current)
+                .map_err(|error| ContextError::Content(path.into(), error))
+        };
+        match self {
+            Self::File(path) => {
+                make_folder(path)?;
+                files::update(path, Update::default(), |old| {
+                    let text = edit(path, text_of(path, old.unwrap_or_default())?)?;
+                    Ok::<_, ContextError>(Some(bytes_of(&text)))
+                })?;
+            }
+            Self::Memory(text) => {
+                let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+                *text = edit(Path::new("the talosconfig in memory"), &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says now what [`Destination::write`] would say in the end, before a person is troubled to
+    /// log in.
+    pub(crate) fn rehearse(&self, name: &ContextName) -> Result<(), ContextError> {
+        let Self::File(path) = self else { return Ok(()) };
+        make_folder(path)?;
+        // Where the lock can be made, so can the file. Who holds it now is no matter.
+        match FileLock::acquire(path, 0) {
+            Ok(_) => {}
+            Err(error) if matches!(error.problem, FileProblem::Busy { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let bytes_max = Update::default().bytes_max;
+        let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(()) };
+        let pem = "-----BEGIN REHEARSAL-----";
+        let body = NewContext {
+            endpoints: &["192.0.2.1".to_owned()],
+            nodes: None,
+            ca_pem: pem,
+            crt_pem: pem,
+            key_pem: &Secret::new(pem.as_bytes()),
+        };
+        set_context(text_of(path, &bytes)?, name, &body, MakeCurrent::Yes)
+            .map(|_| ())
+            .map_err(|error| ContextError::Content(path.clone(), error))
+    }
+
+    /// A talosconfig of that one context, which is the current one in it.
+    pub(crate) fn alone(&self, name: &ContextName) -> Result<Zeroizing<String>, ContextError> {
+        let path = match self {
+            Self::Memory(text) => {
+                return Ok(text.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            }
+            Self::File(path) => path,
+        };
+        let wrong = |error| ContextError::Content(path.clone(), error);
+        let config = read(path)?.unwrap_or_default();
+        let context = config.context(name.as_str());
+        let missing = |key| wrong(TalosconfigError::NotPem { key });
+        let context = context.ok_or_else(|| missing("crt"))?;
+        let key = context.key_pem().map_err(wrong)?.ok_or_else(|| missing("key"))?;
+        let body = NewContext {
+            endpoints: &context.endpoints,
+            nodes: Some(&context.nodes),
+            ca_pem: &context.ca_pem().map_err(wrong)?.ok_or_else(|| missing("ca"))?,
+            crt_pem: &context.crt_pem().map_err(wrong)?.ok_or_else(|| missing("crt"))?,
+            key_pem: &key,
+        };
+        set_context("", name, &body, MakeCurrent::Yes).map_err(wrong)
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Memory(_) => f.write_str("memory"),
+        }
+    }
 }
 
 /// Removes the context. Says whether there was one.

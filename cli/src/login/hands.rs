@@ -17,7 +17,6 @@ use exchange_smol::executor::spawn;
 use smol::channel::Sender;
 
 use super::callback::{self, Callback};
-use super::context;
 use super::keeper::{Job, Keeper};
 use super::plan::Given;
 use super::requests::Requests;
@@ -145,7 +144,7 @@ impl LoginHands {
         spawn(async move {
             let (entry, context) = smol::unblock(move || {
                 let entry = place.store.load(&place.context);
-                (entry, context::existing(&place.talosconfig, &place.context))
+                (entry, place.destination.existing(&place.context))
             })
             .await;
             let entry = entry.unwrap_or_else(|error| {
@@ -176,8 +175,7 @@ impl LoginHands {
         }
         let (place, inputs) = (Arc::clone(&self.place), self.inputs.clone());
         spawn(async move {
-            let path = place.talosconfig.clone();
-            let input = match smol::unblock(move || context::write(&path, &write)).await {
+            let input = match smol::unblock(move || place.destination.write(&write)).await {
                 Ok(()) => Input::Written { effect },
                 Err(error) => {
                     let trouble = FileTrouble { text: error.to_string().into() };
@@ -202,7 +200,7 @@ impl LoginHands {
         self.voice.notice(notice, &self.surroundings, self.port, now);
         match notice {
             Notice::Written { context, facts } => {
-                self.voice.result(true, context, &self.place.talosconfig, facts, now);
+                self.voice.result(true, context, &self.place.destination, facts, now);
             }
             Notice::OpenUrl { browser: false, .. }
                 if self.surroundings.headless

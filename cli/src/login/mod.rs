@@ -14,7 +14,6 @@ pub(crate) mod tell;
 pub(crate) mod trace;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -26,9 +25,11 @@ use exchange_smol::executor::{run as run_executor, spawn};
 use exchange_smol::signals::Signals;
 use exchange_smol::{clock, entropy};
 use smol::channel::{Sender, bounded};
+use zeroize::Zeroizing;
 
 use crate::args;
 use crate::exit::{Class, Failure};
+use context::Destination;
 use hands::LoginHands;
 use keeper::Keeper;
 use plan::Plan;
@@ -43,25 +44,41 @@ pub(crate) struct Place {
     /// Tokens.
     pub(crate) store: TokenStore,
     /// The talosconfig.
-    pub(crate) talosconfig: PathBuf,
+    pub(crate) destination: Destination,
     /// The context in it.
     pub(crate) context: ContextName,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Login) -> Result<ExitCode, Failure> {
-    run_executor(NonZeroUsize::MIN, login(args))
+    let voice = Voice { quiet: args.quiet, format: args.output, no_result: false };
+    run_executor(NonZeroUsize::MIN, async {
+        let plan = plan::of(args, false).await?;
+        perform(plan, voice).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-async fn login(args: &args::Login) -> Result<ExitCode, Failure> {
-    let plan = plan::of(args).await?;
-    let voice = Voice { quiet: args.quiet, format: args.output };
+/// Logs in without a word on standard output. A talosconfig of the context alone.
+pub(crate) async fn for_command(
+    args: &args::Login,
+    in_memory: bool,
+) -> Result<Zeroizing<String>, Failure> {
+    let voice = Voice { quiet: args.quiet, format: args.output, no_result: true };
+    let plan = plan::of(args, in_memory).await?;
+    let (destination, context) = (plan.destination.clone(), plan.settings.context.clone());
+    perform(plan, voice).await?;
+    Ok(destination.alone(&context)?)
+}
+
+/// Runs the machine to its end.
+async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
     let (inputs, queue) = bounded(QUEUE);
-    let Plan { settings, requests, ports, talosconfig, store, given, nodes, browser, surroundings } =
+    let Plan { settings, requests, ports, destination, store, given, nodes, browser, surroundings } =
         plan;
     let context = settings.context.clone();
     let machine = LoginMachine::new(settings).map_err(|error| failure(&error))?;
-    let place = Arc::new(Place { store, talosconfig, context: context.clone() });
+    let place = Arc::new(Place { store, destination, context: context.clone() });
     let hands = LoginHands {
         keeper: Keeper::start(place.store.clone(), context.clone(), inputs.clone()),
         desk: callback::desk(inputs.clone()),
@@ -91,10 +108,10 @@ async fn login(args: &args::Login) -> Result<ExitCode, Failure> {
     }
     match hands.close().await {
         Some(Ok(Outcome::StillFresh(facts))) => {
-            voice.result(false, &context, &place.talosconfig, &facts, clock::now().wall);
-            Ok(ExitCode::SUCCESS)
+            voice.result(false, &context, &place.destination, &facts, clock::now().wall);
+            Ok(())
         }
-        Some(Ok(Outcome::Written(_) | Outcome::Stopped)) => Ok(ExitCode::SUCCESS),
+        Some(Ok(Outcome::Written(_) | Outcome::Stopped)) => Ok(()),
         Some(Err(error)) => Err(failure(&error)),
         None => Err(Failure::new(Class::Other, "login.aborted", "the login ended without a word")),
     }

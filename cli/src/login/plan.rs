@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use exchange_core::login::{
     BrowserSettings, Flow, LoginSettings, LoopbackHost, ProviderSettings, StorePolicy, TokenSource,
@@ -13,7 +14,7 @@ use exchange_core::oidc::token_endpoint::ClientAuth;
 use exchange_core::types::{ClientId, ContextName, Issuer, Secret, Url};
 use exchange_smol::files;
 
-use super::context;
+use super::context::Destination;
 use super::paths::Places;
 use super::requests::{Peer, Requests};
 use super::server_says::{self, ServerSays};
@@ -36,8 +37,8 @@ pub(crate) struct Plan {
     pub(crate) requests: Requests,
     /// Callback ports, the first free one is used.
     pub(crate) ports: Vec<u16>,
-    /// The file to write.
-    pub(crate) talosconfig: PathBuf,
+    /// Where the certificate goes.
+    pub(crate) destination: Destination,
     /// Tokens between runs.
     pub(crate) store: TokenStore,
     /// Where a given ID token is read.
@@ -68,8 +69,9 @@ struct Checked<'a> {
     problems: Vec<String>,
 }
 
-/// Checks the flags, asks the server where they leave a question, and gives the whole.
-pub(crate) async fn of(args: &args::Login) -> Result<Plan, Failure> {
+/// Checks the flags, asks the server where they leave a question, and gives the whole. With
+/// `in_memory` no talosconfig is touched.
+pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Failure> {
     let mut checked = Checked { args, places: Places::of_process(), problems: Vec::new() };
     let given = checked.given_source();
     let (server, pin) = checked.server(given.is_some())?;
@@ -93,8 +95,13 @@ pub(crate) async fn of(args: &args::Login) -> Result<Plan, Failure> {
             checked.problems.join("\n       "),
         ));
     };
-    let talosconfig = checked.places.talosconfig(args.talosconfig.as_deref())?.writable()?;
-    context::rehearse(&talosconfig, &context)?;
+    let destination = if in_memory {
+        Destination::Memory(Arc::default())
+    } else {
+        let path = checked.places.talosconfig(args.talosconfig.as_deref())?.writable()?;
+        Destination::File(path)
+    };
+    destination.rehearse(&context)?;
     let store =
         if given.is_some() { TokenStore::Nowhere } else { TokenStore::open(args.token_store)? };
     let requests = Requests::new(provider_peer, server_peer);
@@ -120,7 +127,7 @@ pub(crate) async fn of(args: &args::Login) -> Result<Plan, Failure> {
         let (issuer, client_id, said) = match (issuer, client_id) {
             (Some(issuer), Some(client_id)) => (issuer, client_id, None),
             (issuer, client_id) => {
-                let said = match server_says::remembered(&settings, &store, &talosconfig) {
+                let said = match server_says::remembered(&settings, &store, &destination) {
                     Some(said) => said,
                     None => server_says::ask(&requests, &settings).await?,
                 };
@@ -144,7 +151,7 @@ pub(crate) async fn of(args: &args::Login) -> Result<Plan, Failure> {
         settings,
         requests,
         ports,
-        talosconfig,
+        destination,
         store,
         given,
         nodes: args.nodes.iter().filter(|node| !node.is_empty()).cloned().collect(),
@@ -244,8 +251,10 @@ impl Checked<'_> {
     fn server(&mut self, is_given: bool) -> Result<(Option<Url>, Option<[u8; 32]>), Failure> {
         let args = self.args;
         let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        let text = args.server.as_deref().or(args.server_url.as_deref());
-        let Some(text) = text.filter(|text| !text.is_empty()) else {
+        let text = args.server.as_ref().or(args.server_url.as_ref());
+        let text = text.filter(|text| !text.is_empty()).cloned();
+        let text = text.or_else(|| if is_given { None } else { self.last_server() });
+        let Some(text) = text.as_deref() else {
             let mut missing = vec!["--server"];
             if !is_given {
                 missing.extend((!is_set(&args.provider)).then_some("--provider"));
@@ -272,6 +281,13 @@ impl Checked<'_> {
             self.problem("--server-ca and #sha256= both name the server's authority: give one");
         }
         Ok((self.parsed("--server", text.trim_end_matches('/')), pin))
+    }
+
+    /// The server of the last login of this context.
+    fn last_server(&self) -> Option<String> {
+        let context = self.args.context_name.parse().ok()?;
+        let entry = TokenStore::open(self.args.token_store).ok()?.load(&context).ok()??;
+        entry.server.map(String::from)
     }
 
     fn scopes(&mut self) -> Option<Scopes> {

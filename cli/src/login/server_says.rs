@@ -1,7 +1,5 @@
 //! What the exchange server tells a client that knows nothing but its URL.
 
-use std::path::Path;
-
 use exchange_core::http::{FetchRequest, Trust};
 use exchange_core::json::{self, Limits, Value};
 use exchange_core::login::LoginSettings;
@@ -11,7 +9,7 @@ use exchange_core::pki::ClientCertificate;
 use exchange_core::types::{ClientId, Issuer};
 use exchange_smol::clock;
 
-use super::context;
+use super::context::Destination;
 use super::requests::Requests;
 use super::store::TokenStore;
 use crate::exit::{Class, Failure};
@@ -37,13 +35,13 @@ pub(crate) struct ServerSays {
 pub(crate) fn remembered(
     settings: &LoginSettings,
     store: &TokenStore,
-    talosconfig: &Path,
+    destination: &Destination,
 ) -> Option<ServerSays> {
     let entry = store.load(&settings.context).ok()??;
     if settings.force || entry.server.as_deref() != Some(settings.server.as_str()) {
         return None;
     }
-    let context = context::existing(talosconfig, &settings.context)?;
+    let context = destination.existing(&settings.context)?;
     let certificate = ClientCertificate::parse(&context.certificate).ok()?;
     let (from, to) = (certificate.not_before(), certificate.not_after());
     is_fresh(from, to, clock::now().wall).then_some(())?;

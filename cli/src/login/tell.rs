@@ -1,11 +1,10 @@
 //! What a login says: progress on standard error, the result on standard output.
 
-use std::path::Path;
-
 use exchange_core::login::{CertificateFacts, Notice};
 use exchange_core::machine::UnixTime;
 use exchange_core::types::{ContextName, GoDuration, Rfc3339};
 
+use super::context::Destination;
 use super::surroundings::Surroundings;
 use crate::args::Format;
 use crate::terminal;
@@ -17,6 +16,8 @@ pub(crate) struct Voice {
     pub(crate) quiet: bool,
     /// How results are printed.
     pub(crate) format: Format,
+    /// Whether standard output belongs to somebody else.
+    pub(crate) no_result: bool,
 }
 
 impl Voice {
@@ -120,11 +121,14 @@ impl Voice {
         &self,
         written: bool,
         context: &ContextName,
-        path: &Path,
+        destination: &Destination,
         facts: &CertificateFacts,
         now: UnixTime,
     ) {
-        let (name, path) = (context.as_str(), path.display().to_string());
+        if self.no_result {
+            return;
+        }
+        let (name, path) = (context.as_str(), destination.to_string());
         let until = Rfc3339(facts.not_after).to_string();
         if self.format == Format::Text {
             let span = span(facts.not_after.since(now));

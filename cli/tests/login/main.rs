@@ -1,5 +1,5 @@
 //! `login`, `logout` and `status` as processes, against a stub of provider and server.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "client", feature = "server", feature = "manual"))]
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 )]
 
 mod crash;
+mod exec;
 mod machine;
 mod person;
 mod refusals;
