@@ -334,7 +334,7 @@ pub(crate) struct Login {
     #[arg(long, env = "TALOSCTL_OIDC_LOGIN_WATCH", value_parser = switch)]
     pub(crate) watch: bool,
     /// Get a new certificate even if the present one is still good
-    #[arg(long)]
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_FORCE", value_parser = switch)]
     pub(crate) force: bool,
     /// Never ask a person: fail where only a browser or a code would help
     #[arg(long, env = "TALOSCTL_OIDC_LOGIN_NON_INTERACTIVE", value_parser = switch)]
@@ -368,7 +368,7 @@ pub(crate) struct Login {
     #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_OIDC_REDIRECT_URL")]
     pub(crate) oidc_redirect_url: Option<String>,
     /// Extra parameter of the authorization request, KEY=VALUE; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", env = "TALOSCTL_OIDC_LOGIN_AUTH_PARAM")]
     pub(crate) auth_param: Vec<String>,
     /// Use this ID token; no browser, no cache
     #[arg(
@@ -388,10 +388,15 @@ pub(crate) struct Login {
     )]
     pub(crate) id_token_file: Option<PathBuf>,
     /// Use the ID token in this environment variable; no browser, no cache
-    #[arg(long, value_name = "NAME", group = "given_token")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN_ENV",
+        group = "given_token"
+    )]
     pub(crate) id_token_env: Option<String>,
     /// Only errors and the result
-    #[arg(short, long)]
+    #[arg(short, long, env = "TALOSCTL_OIDC_LOGIN_QUIET", value_parser = switch)]
     pub(crate) quiet: bool,
     /// How to print the result
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]

@@ -15,6 +15,8 @@ pub(crate) struct Surroundings {
     pub(crate) headless: bool,
     /// Whether somebody can type.
     pub(crate) can_type: bool,
+    /// Whether what is said goes to a terminal that can show a QR code.
+    pub(crate) shows_pictures: bool,
     has_terminal: bool,
     is_automation: bool,
     has_browser_variable: bool,
@@ -42,6 +44,7 @@ impl Surroundings {
         Self {
             headless: is_headless(&variable),
             can_type: stdin,
+            shows_pictures: stderr && text("TERM").is_none_or(|term| term != "dumb"),
             has_terminal: stdin || stderr,
             is_automation: text("CI").is_some_and(|value| !matches!(&*value, "" | "0" | "false")),
             has_browser_variable: is_set("BROWSER"),

@@ -4,10 +4,16 @@ use exchange_core::login::{CertificateFacts, Notice};
 use exchange_core::machine::UnixTime;
 use exchange_core::types::{ContextName, GoDuration, Rfc3339};
 
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+
 use super::context::Destination;
 use super::surroundings::Surroundings;
 use crate::args::Format;
 use crate::terminal;
+
+/// Longest address that is drawn: some 45 columns wide.
+const ADDRESS_BYTES_MAX: usize = 200;
 
 /// Who speaks, and how much.
 #[derive(Clone, Debug)]
@@ -70,6 +76,11 @@ impl Voice {
                 ));
                 if let Some(complete) = complete {
                     self.attention(&format!("or open\n\n  {}\n", complete.as_str()));
+                }
+                if surroundings.shows_pictures
+                    && let Some(picture) = picture(complete.as_ref().unwrap_or(page).as_str())
+                {
+                    self.attention(&picture);
                 }
                 let minutes = expires_secs.div_ceil(60);
                 self.attention(&format!(
@@ -165,6 +176,18 @@ pub(crate) fn span(secs: u64) -> String {
     GoDuration::from_secs(u32::try_from(secs).unwrap_or(u32::MAX)).to_string()
 }
 
+/// The address for the camera of a telephone. Terminals are mostly dark, so what is light in the
+/// picture is written; `None` when the address is too long for a screen.
+fn picture(address: &str) -> Option<String> {
+    if address.len() > ADDRESS_BYTES_MAX {
+        return None;
+    }
+    let code = QrCode::with_error_correction_level(address, EcLevel::L).ok()?;
+    let drawn =
+        code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    Some(format!("{drawn}\n"))
+}
+
 /// What to do where the browser is on another machine.
 fn elsewhere(surroundings: &Surroundings, port: u16) -> String {
     let mut text = match surroundings.tunnel(port) {
@@ -183,4 +206,18 @@ fn elsewhere(surroundings: &Surroundings, port: u16) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_square_and_fits_a_terminal() {
+        let drawn = picture("https://idp.example/device?user_code=WDJB-MJHT").expect("short");
+        let lines: Vec<usize> = drawn.lines().map(|line| line.chars().count()).collect();
+        assert!(lines.iter().all(|width| Some(width) == lines.first() && *width < 60), "{drawn}");
+        assert_eq!(drawn.lines().filter(|line| line.contains('\u{2588}')).count(), lines.len() - 1);
+        assert!(picture(&"a".repeat(201)).is_none());
+    }
 }

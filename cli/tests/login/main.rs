@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     unreachable_pub,
     reason = "a failing test should stop at the line that failed; the parts are this test's own"
 )]

@@ -192,3 +192,38 @@ fn ctrl_c_ends_a_login_that_waits() {
     }
     assert!(!home.talosconfig().exists());
 }
+
+/// In a terminal of its own, by `script` of util-linux.
+#[test]
+fn the_address_of_the_last_page_can_be_pasted() {
+    use std::io::{Read as _, Write as _};
+    let (home, stub) = (Home::new(), Stub::start());
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        eprintln!("skipped: script (util-linux) is not installed");
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_talosctl-oidc");
+    let line = format!("{program} login {} --insecure --token-store file", stub.url);
+    let mut command = std::process::Command::new("/usr/bin/script");
+    command.args(["-qec", &line, "/dev/null"]).env_clear().env("HOME", &home.path);
+    command.env("PATH", "/usr/bin:/bin").env("SSH_TTY", "/dev/pts/0");
+    command.env("TALOSCTL_OIDC_LOGIN_CALLBACK_PORT", "0");
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("paste its address here") {
+        let mut bytes = [0; 1024];
+        let count = stdout.read(&mut bytes).unwrap();
+        assert!(count > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    let url = said.lines().find(|line| line.contains("/authorize?")).unwrap().trim();
+    let (_, callback, _) = get(url);
+    stdin.write_all(b"nonsense\n").unwrap();
+    stdin.write_all(format!("{}\n", callback.unwrap()).as_bytes()).unwrap();
+    stdout.read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(said.contains("That is not the answer to this login"), "{said}");
+    assert!(said.contains("written to"), "{said}");
+}
