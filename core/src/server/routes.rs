@@ -15,6 +15,9 @@ use crate::machine::{Now, UnixTime};
 use crate::pki::Issued;
 use crate::types::Rfc3339;
 
+/// How far the clock may have been set back since the start, in seconds.
+const CLOCK_BACK_SECS: u64 = 300;
+
 impl Server {
     /// Answers every path but `/exchange`. Routing sees the raw path: nothing is decoded.
     pub(super) fn route(&mut self, now: Now, call: Call) -> Response {
@@ -82,6 +85,12 @@ impl Server {
         if let Some(fault) = self.health.audit_fault {
             reasons.push(fault);
         }
+        // A clock that was set back revives tokens that have expired.
+        let clock_sane = now.wall >= self.setup.ca.not_before()
+            && now.wall.plus_secs(CLOCK_BACK_SECS) >= self.started;
+        if !clock_sane {
+            reasons.push("clock.behind");
+        }
         let mut body = String::from("{\"ready\":");
         body.push_str(if reasons.is_empty() { "true" } else { "false" });
         body.push_str(",\"reasons\":[");
@@ -96,6 +105,12 @@ impl Server {
         if let Some(age) = keys.age_secs {
             let _ = write!(body, ",\"keys_age_seconds\":{age}");
         }
+        let _ = write!(
+            body,
+            ",\"provider_reachable\":{},\"audit_writable\":{},\"clock_sane\":{clock_sane}",
+            keys.age_secs.is_some() && keys.last_error.is_none(),
+            self.health.audit_fault.is_none()
+        );
         let _ = write!(body, ",\"started_at\":\"{}\"}}", Rfc3339(self.started));
         body.push('\n');
         guarded(Response::json(if reasons.is_empty() { 200 } else { 503 }, body))
