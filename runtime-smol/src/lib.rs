@@ -8,6 +8,7 @@
 //! | [`executor`] | the one executor and its threads |
 //! | [`driver`] | the task that owns a machine |
 //! | [`clock`], [`entropy`], [`signals`] | time, randomness and signals of the operating system |
+//! | [`systemd`] | readiness and sockets of the service manager |
 //! | [`names`] | how this machine is called |
 //! | [`listen`] | accept loop, connection count, deadlines, answers |
 //! | [`desk`] | hands requests of connections to a machine and its answers back |
@@ -40,5 +41,6 @@ pub mod listen;
 pub mod names;
 pub mod proxy;
 pub mod signals;
+pub mod systemd;
 pub mod tls;
 pub mod token_store;

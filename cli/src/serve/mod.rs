@@ -24,6 +24,7 @@ use exchange_smol::driver::drive;
 use exchange_smol::executor::{self, spawn};
 use exchange_smol::listen::{ListenLimits, Listener, Load, Notice, raise_open_files};
 use exchange_smol::signals::{Signal, Signals};
+use exchange_smol::systemd::{self, Manager, State};
 use exchange_smol::{clock, entropy, files};
 use smol::channel::{Sender, bounded, unbounded};
 
@@ -33,6 +34,9 @@ use hands::{ServeHands, Tools};
 use load::{Loaded, in_data_dir, refused};
 use scribe::{Order, Scribe};
 
+/// A socket of the service manager with its name.
+type GivenSocket = (Option<String>, std::net::TcpListener);
+
 /// Inputs that wait for the machine at most; more requests are refused.
 const INPUTS_MAX: usize = 8192;
 /// Open files that are kept for other things than connections.
@@ -40,6 +44,8 @@ const FILES_ELSEWHERE: usize = 64;
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
+    // Descriptors are known by number, so before any is opened.
+    let given = if args.check { Ok(Vec::new()) } else { systemd::sockets() };
     log::set_debug(std::env::var_os("DEBUG").is_some_and(|value| !value.is_empty()));
     let config = args.config.as_deref();
     let loaded = load::load(config, 0)?;
@@ -48,7 +54,8 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
     }
     let threads = usize::try_from(loaded.settings.threads).unwrap_or(1);
     let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
-    executor::run(threads, serve(loaded, config.map(Path::to_path_buf)))?;
+    let given = given.map_err(|error| refused("listen.not_given", error.to_string()))?;
+    executor::run(threads, serve(loaded, config.map(Path::to_path_buf), given))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,7 +87,11 @@ fn key_name(algorithm: KeyAlgorithm) -> String {
 }
 
 /// Binds, prints where, and serves until a signal.
-async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
+async fn serve(
+    loaded: Loaded,
+    config: Option<PathBuf>,
+    given: Vec<GivenSocket>,
+) -> Result<(), Failure> {
     let Loaded { settings, mut setup, signer, fetcher } = loaded;
     // Before anybody can know that we run: a signal that comes at once must not cut us off.
     let signals = Signals::listen(true)
@@ -88,11 +99,7 @@ async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
     let material = tls::Material::load(&settings, tls::Keep::InDataDir)?;
     let server_tls = material.as_ref().map(tls::Material::server).transpose()?;
     setup.served_ca = material.as_ref().and_then(|material| material.own_ca.clone());
-    let listener = bind(&settings.listen.to_string(), "listen")?;
-    let metrics = match &settings.metrics_listen {
-        None => None,
-        Some(address) => Some(bind(&address.to_string(), "metrics_listen")?),
-    };
+    let (listener, metrics) = listeners(&settings, given)?;
     let (chain, target) = audit(&settings)?;
     let sink = AuditSink::open(target.clone())
         .map_err(|error| refused(error.code(), format!("audit_log: {error}")))?;
@@ -158,7 +165,10 @@ async fn serve(loaded: Loaded, config: Option<PathBuf>) -> Result<(), Failure> {
         settings,
         reload::Running { tools, server_tls, inputs, scribe: scribe_orders.clone() },
     );
-    until_told(signals, reloader).await;
+    let manager = Manager::at(std::env::var_os("NOTIFY_SOCKET").as_deref());
+    manager.tell(State::Ready);
+    until_told(signals, reloader, &manager).await;
+    manager.tell(State::Stopping);
     log::info("stopping: finishing requests under way");
     drop(stop);
     let drained = serving.await;
@@ -186,7 +196,7 @@ fn connections_max(settings: &Settings) -> usize {
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP and changed files reload meanwhile.
-async fn until_told(mut signals: Signals, mut reloader: reload::Reloader) {
+async fn until_told(mut signals: Signals, mut reloader: reload::Reloader, manager: &Manager) {
     loop {
         let signal = async { Some(signals.next().await) };
         let look = async {
@@ -195,7 +205,11 @@ async fn until_told(mut signals: Signals, mut reloader: reload::Reloader) {
         };
         match smol::future::or(signal, look).await {
             Some(Some(Signal::Terminate | Signal::Interrupt) | None) => return,
-            Some(Some(Signal::Reload)) => reloader.reload("SIGHUP").await,
+            Some(Some(Signal::Reload)) => {
+                manager.tell(State::Reloading);
+                reloader.reload("SIGHUP").await;
+                manager.tell(State::Ready);
+            }
             None => reloader.look().await,
         }
     }
@@ -207,6 +221,33 @@ async fn finish(orders: &Sender<Order>) {
     if orders.try_send(Order::Finish(done)).is_ok() {
         let _ = executor::within(5_000, finished.recv()).await;
     }
+}
+
+/// The main listener and that for metrics: sockets the service manager gave, one named `metrics`
+/// for those, else bound by us.
+fn listeners(
+    settings: &Settings,
+    given: Vec<GivenSocket>,
+) -> Result<(Listener, Option<Listener>), Failure> {
+    let (metrics, main): (Vec<_>, Vec<_>) =
+        given.into_iter().partition(|(name, _)| name.as_deref() == Some("metrics"));
+    let from = |sockets: Vec<GivenSocket>| {
+        let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
+        Listener::from_sockets(sockets)
+            .map_err(|error| refused(error.code(), format!("socket activation: {error}")))
+    };
+    let listener = if main.is_empty() {
+        bind(&settings.listen.to_string(), "listen")?
+    } else {
+        log::info("socket activation: listen is not used");
+        from(main)?
+    };
+    let metrics = match &settings.metrics_listen {
+        _ if !metrics.is_empty() => Some(from(metrics)?),
+        None => None,
+        Some(address) => Some(bind(&address.to_string(), "metrics_listen")?),
+    };
+    Ok((listener, metrics))
 }
 
 fn bind(address: &str, setting: &str) -> Result<Listener, Failure> {

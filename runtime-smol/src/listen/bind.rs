@@ -111,6 +111,20 @@ impl Listener {
         Self::bind_all(&found)
     }
 
+    /// Sockets that somebody else has bound and listens on.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first that cannot be used.
+    pub fn from_sockets(given: Vec<std::net::TcpListener>) -> Result<Self, BindError> {
+        let mut sockets = Vec::with_capacity(given.len());
+        for socket in given {
+            let address = socket.local_addr().map(|address| address.to_string());
+            let fail = |error| BindError::new(address.as_deref().unwrap_or("given socket"), &error);
+            sockets.push(socket.try_into().map_err(fail)?);
+        }
+        Ok(Self { sockets })
+    }
+
     /// Binds exactly these addresses. With port 0 in several of them, each gets its own port.
     ///
     /// # Errors
