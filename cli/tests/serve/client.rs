@@ -64,18 +64,14 @@ impl Conn {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Reply {
-        let mut out = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
-        for (name, value) in headers {
-            out.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !body.is_empty() || method == "POST" {
-            out.push_str(&format!("content-length: {}\r\n", body.len()));
-        }
-        out.push_str("\r\n");
-        let mut out = out.into_bytes();
-        out.extend_from_slice(body);
-        self.send(&out);
+        self.send(&encode(method, path, headers, body));
         self.reply(method == "HEAD").expect("an answer")
+    }
+
+    /// The same of a server that may go away meanwhile.
+    pub(crate) fn try_request(&mut self, method: &str, path: &str, body: &[u8]) -> Option<Reply> {
+        self.stream.write_all(&encode(method, path, &[], body)).ok()?;
+        self.reply(method == "HEAD")
     }
 
     /// Reads the next answer; `None` when the server closes before a complete one.
@@ -113,4 +109,18 @@ impl Conn {
         self.rest.extend_from_slice(&buffer[..count]);
         Some(())
     }
+}
+
+fn encode(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut out = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
+    for (name, value) in headers {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || method == "POST" {
+        out.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    out.push_str("\r\n");
+    let mut out = out.into_bytes();
+    out.extend_from_slice(body);
+    out
 }

@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::as_conversions,
     clippy::print_stderr,
     reason = "a failing test should stop at the line that failed"
 )]
@@ -17,9 +18,12 @@ mod provider;
 mod token;
 mod world;
 
+mod abuse;
 mod admin;
 mod audit;
 mod config;
 mod exchange;
 mod faults;
+mod lifecycle;
+mod load;
 mod tls;

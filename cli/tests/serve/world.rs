@@ -150,6 +150,18 @@ impl Config {
         Server::of(child, self)
     }
 
+    /// Starts the server on a socket that somebody else listens on, as a service manager does.
+    pub(crate) fn start_on(self, socket: std::net::TcpListener) -> Server {
+        let mut command = Command::new("/bin/sh");
+        // A shell that becomes the program keeps its process number.
+        let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";
+        command.args(["-c", script, PROGRAM, "serve", "--config"]).arg(self.save());
+        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Server::of(command.spawn().unwrap(), self)
+    }
+
     /// Starts what cannot start: exit status and both outputs.
     pub(crate) fn fails(&self) -> (ExitStatus, String) {
         let output = run_to_end(self.command(&["serve"]));
