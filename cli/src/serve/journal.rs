@@ -36,9 +36,46 @@ pub(super) fn state_of(log: &Path) -> Option<PathBuf> {
     is_kept(log).then(|| state_path(log))
 }
 
+/// Whether lines can be appended, as far as that shows without making or changing anything.
+pub(super) fn writable(path: &Path) -> Result<(), Failure> {
+    let fail = |why: &str| {
+        let text = format!("audit_log: cannot write {}: {why}", path.display());
+        Err(refused("file.not_writable", text))
+    };
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => fail("it is a folder: give the path of a file"),
+        Ok(meta) if meta.is_file() => match OpenOptions::new().append(true).open(path) {
+            Ok(_) => refuse_foreign(path).or_else(|error| fail(&error.to_string())),
+            Err(error) => fail(&error.to_string()),
+        },
+        Ok(_) => Ok(()),
+        Err(_) => match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                fail("its folder does not exist: make it")
+            }
+            Some(_) | None => Ok(()),
+        },
+    }
+}
+
+/// How every line begins that this program or the original wrote.
+const LINE_BEGIN: &[u8] = b"{\"";
+
+/// Refuses a file that holds something else than an audit log: its end would be taken for a torn
+/// line and cut off.
+fn refuse_foreign(path: &Path) -> std::io::Result<()> {
+    let mut begin = Vec::new();
+    File::open(path)?.take(2).read_to_end(&mut begin)?;
+    if LINE_BEGIN.starts_with(&begin) {
+        return Ok(());
+    }
+    Err(std::io::Error::other("it holds no audit log: give the path of another file"))
+}
+
 /// Takes back a line that a killed process left half written: its answer never left.
 fn mend(path: &Path) -> std::io::Result<()> {
     let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else { return Ok(()) };
+    refuse_foreign(path)?;
     let length = file.metadata()?.len();
     let window = length.min(u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX));
     file.seek(SeekFrom::Start(length - window))?;

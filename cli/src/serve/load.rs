@@ -10,7 +10,7 @@ use exchange_core::oidc::key_cache::KeyCacheConfig;
 use exchange_core::pki::{CaCert, CaKey, SignerTrust};
 use exchange_core::server::Setup;
 use exchange_core::server::setup::ClientFacts;
-use exchange_core::types::Secret;
+use exchange_core::types::{Rfc3339, Secret};
 use exchange_smol::fetch::Fetcher;
 use exchange_smol::proxy::ProxySettings;
 use exchange_smol::tls::{ClientOptions, ClientRoots, ClientTls, Verification};
@@ -23,6 +23,8 @@ use crate::version::VERSION;
 
 /// Largest file that is read: configuration, PEM, secrets.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// How far ahead of this clock the beginning of a CA may lie, in seconds.
+const CA_AHEAD_SECS_MAX: u64 = 300;
 /// What a client asks the provider for when it knows only this server.
 const SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
@@ -44,20 +46,73 @@ pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Failure
     Failure::new(Class::Other, code, message)
 }
 
-/// Reads and checks everything. Warnings go to the log.
-pub(super) fn load(config: Option<&Path>, generation: u64) -> Result<Loaded, Failure> {
-    let settings = settings(config)?;
-    if settings.bind_tokens {
-        return Err(refused(
-            "config.not_effective",
-            "bind_tokens is not available in this version: remove it",
-        ));
+/// What is wrong, found in several places and told in one report.
+#[derive(Default)]
+pub(super) struct Problems(Option<Failure>);
+
+impl Problems {
+    /// The value, or its failure kept behind those that are there.
+    pub(super) fn keep<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
+        match (result, self.0.take()) {
+            (Ok(value), before) => {
+                self.0 = before;
+                Some(value)
+            }
+            (Err(next), None) => {
+                self.0 = Some(next);
+                None
+            }
+            (Err(next), Some(Failure { code, message, .. })) => {
+                let both = format!("{message} [{code}]\n{}", next.message);
+                self.0 = Some(refused(next.code, both));
+                None
+            }
+        }
     }
+
+    /// Nothing, or all of them.
+    fn report(&mut self) -> Result<(), Failure> {
+        self.0.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Reads and checks everything, and tells all that is wrong at once. Warnings go to the log.
+///
+/// `more` checks what belongs to the same report.
+pub(super) fn load(
+    config: Option<&Path>,
+    generation: u64,
+    more: impl FnOnce(&Settings, &mut Problems),
+) -> Result<Loaded, Failure> {
+    let settings = settings(config)?;
     let now = clock::now().wall;
-    let (ca, signer) = signing_ca(&settings.ca, now)?;
-    let fetcher = fetcher(&settings)?;
-    let setup = setup(&settings, generation, ca, now)?;
-    Ok(Loaded { settings, setup, signer, fetcher })
+    let mut problems = Problems::default();
+    problems.keep(available(&settings));
+    let signing = signing_ca(&settings.ca, now, &mut problems);
+    let fetcher = problems.keep(fetcher(&settings));
+    let policy = problems.keep(provider_policy(&settings));
+    let expect = problems.keep(expectations(&settings));
+    let clients_ca = problems.keep(clients_ca(&settings, now));
+    more(&settings, &mut problems);
+    problems.report()?;
+    match (signing, fetcher, policy, expect, clients_ca) {
+        (Some((ca, signer)), Some(fetcher), Some(policy), Some(expect), Some(clients_ca)) => {
+            let ca_for_clients = clients_ca.unwrap_or_else(|| ca.bundle_text().to_owned());
+            let parts = Parts { policy, expect, ca, ca_for_clients };
+            let setup = setup(&settings, generation, parts, now);
+            Ok(Loaded { settings, setup, signer, fetcher })
+        }
+        (..) => Err(refused("config.invalid", "the configuration cannot be used")),
+    }
+}
+
+/// Refuses settings that this version knows and does not do.
+fn available(settings: &Settings) -> Result<(), Failure> {
+    if settings.bind_tokens {
+        let text = "bind_tokens is not available in this version: remove it";
+        return Err(refused("config.not_effective", text));
+    }
+    Ok(())
 }
 
 /// Reads file and environment, and the secret that a setting names. Warnings go to the log.
@@ -89,32 +144,85 @@ pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
 }
 
 /// The signing CA and its key, from wherever the settings say.
-fn signing_ca(source: &CaSource, now: UnixTime) -> Result<(CaCert, CaKey), Failure> {
+fn signing_ca(
+    source: &CaSource,
+    now: UnixTime,
+    problems: &mut Problems,
+) -> Option<(CaCert, CaKey)> {
     let pair = match source {
         CaSource::Files { cert, key } => {
-            if let Some(mode) = files::open_to_others(Path::new(key))
-                && mode & 0o004 != 0
-            {
-                log::warn(&format!(
-                    "ca_key {key} is readable by everybody (mode {mode:o}): chmod 400 {key}"
-                ));
-            }
-            CaPair {
-                cert_pem: text(Path::new(cert), "ca_cert")?.to_string(),
-                key_pem: Secret::new(bytes(Path::new(key), "ca_key")?.to_vec()),
-            }
+            let cert_pem = problems.keep(text(Path::new(cert), "ca_cert"));
+            let key_pem = problems.keep(bytes(Path::new(key), "ca_key"));
+            warn_of_readers("ca_key", key);
+            CaPair { cert_pem: cert_pem?.to_string(), key_pem: Secret::new(key_pem?.to_vec()) }
         }
         CaSource::Inline { cert_pem, key_pem } => {
             CaPair { cert_pem: cert_pem.clone(), key_pem: key_pem.duplicate() }
         }
-        CaSource::TalosConfig { path } => from_document(&text(Path::new(path), "talos_config")?)
-            .map_err(|error| refused(error.code(), format!("talos_config {path}: {error}")))?,
+        CaSource::TalosConfig { path } => {
+            let document = problems.keep(text(Path::new(path), "talos_config"))?;
+            let pair = from_document(&document)
+                .map_err(|error| refused(error.code(), format!("talos_config {path}: {error}")));
+            let pair = problems.keep(pair)?;
+            warn_of_readers("talos_config", path);
+            pair
+        }
     };
+    problems.keep(chosen(&pair, now))
+}
+
+/// The certificate that the key is of, and the key.
+fn chosen(pair: &CaPair, now: UnixTime) -> Result<(CaCert, CaKey), Failure> {
     let candidates = CaCert::parse_all(&pair.cert_pem, now)
         .map_err(|error| refused(error.code(), format!("signing CA certificate: {error}")))?;
     let key = pair.key_pem.expose_str().unwrap_or_default();
-    CaKey::choose(key, candidates, &entropy::generator())
-        .map_err(|error| refused(error.code(), format!("signing CA key: {error}")))
+    let (ca, key) = CaKey::choose(key, candidates, &entropy::generator())
+        .map_err(|error| refused(error.code(), format!("signing CA key: {error}")))?;
+    // A node refuses whatever this CA signs now. One made a moment ago elsewhere is let through.
+    if ca.not_before().since(now) > CA_AHEAD_SECS_MAX {
+        let text = format!(
+            "signing CA certificate: the CA is valid from {} only (now {}): set the clock, or take \
+             the CA that the nodes use",
+            Rfc3339(ca.not_before()),
+            Rfc3339(now)
+        );
+        return Err(refused("pki.ca_not_yet_valid", text));
+    }
+    Ok((ca, key))
+}
+
+/// Warns about a file with the CA key that everybody on this machine can read.
+fn warn_of_readers(setting: &str, path: &str) {
+    if Path::new(path).is_file()
+        && let Some(mode) = files::open_to_others(Path::new(path))
+        && mode & 0o004 != 0
+    {
+        log::warn(&format!(
+            "{setting} {path} is readable by everybody (mode {mode:o}): chmod 400 {path}"
+        ));
+    }
+}
+
+/// What clients are to trust, where `talos_ca` says it.
+fn clients_ca(settings: &Settings, now: UnixTime) -> Result<Option<String>, Failure> {
+    let Some(path) = &settings.talos_ca else { return Ok(None) };
+    let bundle = text(Path::new(path), "talos_ca")?;
+    CaCert::parse_all(&bundle, now)
+        .map_err(|error| refused(error.code(), format!("talos_ca {path}: {error}")))?;
+    Ok(Some(bundle.to_string()))
+}
+
+/// How the provider may be asked; an issuer that no provider can have is refused.
+fn provider_policy(settings: &Settings) -> Result<DiscoveryPolicy, Failure> {
+    let policy = DiscoveryPolicy {
+        // An operator who writes http:// into issuer_url has been warned.
+        allow_http: settings.issuer.is_plain_http(),
+        slash_tolerant: settings.issuer_trailing_slash == TrailingSlash::Ignore,
+    };
+    match policy.discovery_url(&settings.issuer) {
+        Ok(_) => Ok(policy),
+        Err(error) => Err(refused(error.code(), format!("issuer_url: {error}"))),
+    }
 }
 
 fn fetcher(settings: &Settings) -> Result<Fetcher, Failure> {
@@ -144,37 +252,17 @@ fn fetcher(settings: &Settings) -> Result<Fetcher, Failure> {
     Ok(Fetcher::new(tls.clone(), tls, proxies, format!("talosctl-oidc/{VERSION}")))
 }
 
-fn setup(
-    settings: &Settings,
-    generation: u64,
+/// What a [`Setup`] has besides the settings.
+struct Parts {
+    policy: DiscoveryPolicy,
+    expect: Expectations,
     ca: CaCert,
-    now: UnixTime,
-) -> Result<Setup, Failure> {
-    let slash_tolerant = settings.issuer_trailing_slash == TrailingSlash::Ignore;
-    let expect = expectations(settings)?;
-    if expect.hmac_key().is_some() {
-        log::warn(
-            "HMAC tokens are accepted: whoever knows client_secret can make tokens for anybody; \
-             set allowed_algs without HS256, HS384 and HS512 to switch them off",
-        );
-    }
-    let keys = KeyCacheConfig {
-        // An operator who writes http:// into issuer_url has been warned.
-        policy: DiscoveryPolicy { allow_http: settings.issuer.is_plain_http(), slash_tolerant },
-        ..KeyCacheConfig::default()
-    };
-    keys.policy
-        .discovery_url(&settings.issuer)
-        .map_err(|error| refused(error.code(), format!("issuer_url: {error}")))?;
-    let ca_for_clients = match &settings.talos_ca {
-        None => ca.bundle_text().to_owned(),
-        Some(path) => {
-            let bundle = text(Path::new(path), "talos_ca")?;
-            CaCert::parse_all(&bundle, now)
-                .map_err(|error| refused(error.code(), format!("talos_ca {path}: {error}")))?;
-            bundle.to_string()
-        }
-    };
+    ca_for_clients: String,
+}
+
+fn setup(settings: &Settings, generation: u64, parts: Parts, now: UnixTime) -> Setup {
+    let Parts { policy, expect, ca, ca_for_clients } = parts;
+    let keys = KeyCacheConfig { policy, ..KeyCacheConfig::default() };
     if settings.trusted_proxies.trusts_everyone() {
         log::warn("trusted_proxies covers every address: any client can pick its own address");
     }
@@ -182,7 +270,7 @@ fn setup(
     if days < 30 {
         log::warn(&format!("the signing CA ends in {days} days"));
     }
-    Ok(Setup {
+    Setup {
         generation,
         expect,
         keys,
@@ -206,7 +294,7 @@ fn setup(
         served_ca: None,
         debug: log::debug_on(),
         version: VERSION,
-    })
+    }
 }
 
 /// What a token must say.

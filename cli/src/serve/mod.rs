@@ -48,10 +48,10 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
     let given = if args.check { Ok(Vec::new()) } else { systemd::sockets() };
     log::set_debug(std::env::var_os("DEBUG").is_some_and(|value| !value.is_empty()));
     let config = args.config.as_deref();
-    let loaded = load::load(config, 0)?;
     if args.check {
-        return check(&loaded);
+        return check(config);
     }
+    let loaded = load::load(config, 0, |_, _| ())?;
     let threads = usize::try_from(loaded.settings.threads).unwrap_or(1);
     let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
     let given = given.map_err(|error| refused("listen.not_given", error.to_string()))?;
@@ -59,11 +59,18 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `--check`: everything was read and fits; says what would be served.
-fn check(loaded: &Loaded) -> Result<ExitCode, Failure> {
-    if let Some(material) = tls::Material::load(&loaded.settings, tls::Keep::Nothing)? {
-        material.server()?;
-    }
+/// `--check`: reads everything, and says what is wrong or what would be served.
+fn check(config: Option<&Path>) -> Result<ExitCode, Failure> {
+    let loaded = load::load(config, 0, |settings, problems| {
+        if let Some(Some(material)) =
+            problems.keep(tls::Material::load(settings, tls::Keep::Nothing))
+        {
+            problems.keep(material.server());
+        }
+        if let AuditLog::File(path) = &settings.audit_log {
+            problems.keep(journal::writable(Path::new(path)));
+        }
+    })?;
     for line in loaded.settings.describe() {
         crate::terminal::line(&line);
     }

@@ -125,7 +125,7 @@ impl Reloader {
         self.generation += 1;
         let (config, generation) = (self.config.clone(), self.generation);
         let work = move || -> Result<(Loaded, Option<Material>), Failure> {
-            let loaded = load(config.as_deref(), generation)?;
+            let loaded = load(config.as_deref(), generation, |_, _| ())?;
             let material = Material::load(&loaded.settings, Keep::InDataDir)?;
             Ok((loaded, material))
         };

@@ -262,6 +262,62 @@ fn s9_an_audit_log_that_cannot_be_opened_does_not_start() {
     refused(&config().set("audit_log", "/proc"), &["audit_log"]);
 }
 
+/// What is wrong with files is told together too, each with its setting and code.
+#[test]
+fn all_files_that_are_wrong_are_named_at_once() {
+    let several = config()
+        .unset("insecure")
+        .set("ca_cert", "/nowhere/ca.crt")
+        .set("ca_key", "/nowhere/ca.key")
+        .set("idp_ca", "/nowhere/idp.pem")
+        .set("talos_ca", "/nowhere/talos.pem");
+    let parts = ["/ca.crt", "/ca.key", "/idp.pem", "/talos.pem", "[file.not_found]\n"];
+    refused(&several, &parts);
+    let all = several
+        .set("tls_cert", "/nowhere/tls.crt")
+        .set("tls_key", "/nowhere/tls.key")
+        .set("audit_log", "/nowhere/audit.log");
+    let (status, _, log) = all.check();
+    assert_eq!(status.code(), Some(1), "{log}");
+    for part in parts.iter().chain(&["/tls.crt", "/audit.log", "[file.not_writable]"]) {
+        assert!(log.contains(part), "no {part:?} in:\n{log}");
+    }
+}
+
+/// `--check` leaves no audit log behind, and sees one that is none.
+#[test]
+fn check_looks_at_the_audit_log_and_leaves_it() {
+    let config = config();
+    let (status, _, log) = config.check();
+    assert!(status.success(), "{log}");
+    assert!(!config.audit_log().exists());
+    std::fs::write(config.audit_log(), "a letter without a line end").unwrap();
+    let (status, _, log) = config.check();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("holds no audit log"), "{log}");
+    refused(&config, &["audit_log", "holds no audit log"]);
+    let kept = std::fs::read_to_string(config.audit_log()).unwrap();
+    assert_eq!(kept, "a letter without a line end");
+}
+
+/// Nodes refuse whatever a CA signs before its time.
+#[test]
+fn a_ca_whose_time_has_not_come_does_not_start() {
+    let config = config();
+    config.folder.write("ca.crt", NEXT_CENTURY);
+    refused(&config, &["valid from 2098-01-01T00:00:00Z only", "pki.ca_not_yet_valid"]);
+}
+
+/// Of the key `ca/ed25519.key`, from 2098 on.
+const NEXT_CENTURY: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIHlMIGYoAMCAQICAQUwBQYDK2VwMBAxDjAMBgNVBAoMBXRhbG9zMCIYDzIwOTgw\n\
+MTAxMDAwMDAwWhgPMjA5OTAxMDEwMDAwMDBaMBAxDjAMBgNVBAoMBXRhbG9zMCow\n\
+BQYDK2VwAyEA3lNcpFYCaxlvPNmcL5qbjH4lZGKd9AMKE4fZ8AkWL8WjEzARMA8G\n\
+A1UdEwEB/wQFMAMBAf8wBQYDK2VwA0EAcUBBoHMqZbWNHVGHp00xT72Hw4TPas+J\n\
+1duHxt+UwPUZX2q/X3lBLBdfC1hXQlFs0wZGScEZ45Ssm30t1eP3Aw==\n\
+-----END CERTIFICATE-----\n\n";
+
 #[test]
 fn s1_a_taken_port_exits_1_and_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
