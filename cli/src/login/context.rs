@@ -143,6 +143,29 @@ impl Destination {
             .map_err(|error| ContextError::Content(path.clone(), error))
     }
 
+    /// What else there is to know after the context was written.
+    pub(crate) fn remarks(&self, name: &ContextName) -> Vec<String> {
+        let Self::File(path) = self else { return Vec::new() };
+        let (name, shown) = (name.as_str(), path.display());
+        let mut remarks = Vec::new();
+        if let Ok(Some(config)) = read(path)
+            && let Some(current) = config.current
+            && current != name
+        {
+            remarks.push(format!(
+                "The current context stays {current:?}: use talosctl --context {name}, or \
+                 talosctl config context {name}"
+            ));
+        }
+        if let Some(mode) = files::open_to_others(path) {
+            remarks.push(format!(
+                "warning: {shown} holds a private key and is open to others (mode {mode:o}): \
+                 chmod 600 {shown}"
+            ));
+        }
+        remarks
+    }
+
     /// A talosconfig of that one context, which is the current one in it.
     pub(crate) fn alone(&self, name: &ContextName) -> Result<Zeroizing<String>, ContextError> {
         let path = match self {

@@ -201,6 +201,10 @@ impl LoginHands {
         match notice {
             Notice::Written { context, facts } => {
                 self.voice.result(true, context, &self.place.destination, facts, now);
+                if !self.voice.no_result {
+                    let remarks = self.place.destination.remarks(context);
+                    remarks.iter().for_each(|remark| self.voice.progress(remark));
+                }
             }
             Notice::OpenUrl { browser: false, .. }
                 if self.surroundings.headless

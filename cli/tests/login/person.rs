@@ -85,9 +85,13 @@ fn what_is_not_ours_stays_as_it_was() {
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     fs::create_dir_all(home.file(".talos")).unwrap();
     std::os::unix::fs::symlink(&real, home.talosconfig()).unwrap();
-    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    let first = home.log_in(&stub, &[]);
+    assert_eq!(first.code, Some(0));
     assert!(home.talosconfig().is_symlink());
     assert_eq!(mode(&real), 0o640);
+    // Its mode is his, but he is told.
+    assert!(first.err.contains("open to others (mode 640): chmod 600"), "{first:?}");
+    assert!(!first.err.contains("current context"), "{first:?}");
     let after = fs::read_to_string(&real).unwrap();
     assert!(after.starts_with("# mine\ncontext: oidc # keep\ncontexts:\n  prod:\n"), "{after}");
     assert!(after.contains("auth: {siderov1: {identity: me}}"), "{after}");
@@ -96,6 +100,8 @@ fn what_is_not_ours_stays_as_it_was() {
     fs::write(&real, after.replace("context: oidc", "context: prod")).unwrap();
     let silent = home.log_in(&stub, &["--force", "--non-interactive"]);
     assert_eq!(silent.code, Some(0), "{silent:?}");
+    let stays = "The current context stays \"prod\": use talosctl --context oidc";
+    assert!(silent.err.contains(stays), "{silent:?}");
     assert!(fs::read_to_string(&real).unwrap().contains("context: prod # keep"));
 
     let out = home.run(&["logout"]);

@@ -76,6 +76,7 @@ fn untrusted(result: Result<(), Ended>) {
     let ended = result.unwrap_err();
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.err.contains("not signed by a trusted authority"), "{ended:?}");
+    assert!(ended.err.contains("--server-ca, or the right #sha256="), "{ended:?}");
 }
 
 #[test]

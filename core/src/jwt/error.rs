@@ -173,7 +173,9 @@ impl TokenError {
     #[must_use]
     pub const fn public(self) -> &'static str {
         match self.audience_view() {
-            View::Invalid => "the ID token is not valid",
+            View::Invalid => {
+                "the ID token is not valid: log in again; the audit log of the server has the reason"
+            }
             View::Expired => "the ID token has expired: log in again",
             View::NotYetValid => {
                 "the ID token is not valid yet: \

@@ -366,6 +366,12 @@ impl fmt::Display for LoginError {
                 write!(f, "{why}, and nobody is there to log in: run `login` at a terminal")
             }
             Self::Callback(failure) => failure.fmt(f),
+            // The settings that the error names elsewhere are the server's.
+            Self::Discovery(MetadataError::IssuerMismatch { configured, found }) => write!(
+                f,
+                "the login is for the provider {configured}, which calls itself {found}: pass \
+                 --provider {found} if that is yours; the server must have it as issuer_url too"
+            ),
             Self::Discovery(error) => error.fmt(f),
             Self::PushedRequestsOnly => f.write_str(
                 "the provider demands pushed authorization requests (RFC 9126): switch that off \
@@ -410,6 +416,11 @@ impl fmt::Display for LoginError {
             ),
             Self::Busy => f.write_str(
                 "another process is refreshing the login of this context: try again in a moment",
+            ),
+            Self::ServerUnreachable(error @ FetchError::UntrustedCertificate) => write!(
+                f,
+                "the exchange server is not trusted: {error}: pass its authority as --server-ca, \
+                 or the right #sha256=<hex> behind the URL; its log shows both"
             ),
             Self::ServerUnreachable(error) => {
                 write!(

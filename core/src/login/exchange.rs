@@ -189,7 +189,10 @@ impl RefusalKind {
             Self::Unauthorized => {
                 "check that --provider and --client-id are those of the server's configuration"
             }
-            Self::Forbidden => "ask whoever runs the server for access",
+            Self::Forbidden => {
+                "ask whoever runs the server for access, or run `logout` and log in as somebody \
+                 else"
+            }
             Self::RateLimited => "wait a little, then try again",
             Self::Unavailable => "try again later, or see the server's log",
             Self::Unexpected => "check --server",
