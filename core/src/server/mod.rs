@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use admin::Admin;
 use audit::AuditEvent;
-pub use chain::{Call, Door, ENTROPY_BYTES};
+pub use chain::{Call, Connections, Door, ENTROPY_BYTES};
 use chain::{Checked, Gate, Holder, Trail};
 use metrics::Metrics;
 use refusal::Refusal;
@@ -345,6 +345,11 @@ impl Server {
                 Ok(keys) => {
                     self.keys = keys;
                     self.fetching = None;
+                    // Checked against one provider, verified by another: that is nobody's word.
+                    for waiting in core::mem::take(&mut self.for_keys) {
+                        let refusal = Refusal::KeysUnavailable { retry_after_secs: 1 };
+                        self.refuse(now, waiting.trail, &refusal);
+                    }
                 }
                 Err(error) => {
                     let text = format!("the new configuration is refused: {error}");
