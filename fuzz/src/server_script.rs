@@ -18,7 +18,7 @@ use exchange_core::policy::rbac::{Fallback, RolePolicy, Rule, Switches};
 use exchange_core::policy::{Allowlist, RateLimit, TrustedProxies};
 use exchange_core::server::audit::{AuditEvent, EventType};
 use exchange_core::server::setup::ClientFacts;
-use exchange_core::server::{Call, Door, Health, Input, Output, Server, Setup, SignError};
+use exchange_core::server::{Call, Connections, Door, Health, Input, Output, Server, Setup, SignError};
 use exchange_core::types::{Secret, Ttl};
 use ring::rand::SystemRandom;
 use serde_json::json;
@@ -377,7 +377,7 @@ impl World {
                 peer: ([192, 0, 2, peer], 50_000).into(),
                 tls: true,
                 door: Door::Main,
-                connections: 1,
+                connections: Connections::default(),
                 head: head.clone(),
                 body: body.to_vec().into(),
                 entropy: entropy(id),
@@ -605,6 +605,7 @@ fn setup(variant: u8) -> Setup {
         _ => Allowlist::off(),
     };
     Setup {
+        generation: 0,
         expect: Expectations::new(
             issuer.parse().expect("an issuer"),
             AUDIENCE.parse().expect("a client"),

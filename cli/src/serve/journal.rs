@@ -8,6 +8,7 @@ use exchange_core::json::{self, Limits, Object};
 use exchange_core::server::Input;
 use exchange_core::server::audit_chain::{Chain, CheckpointKey};
 use exchange_core::server::audit_verify::{LINE_BYTES_MAX, resume};
+use exchange_smol::files::{FileError, FileLock, FileProblem};
 use exchange_smol::{entropy, files};
 use smol::channel::Sender;
 
@@ -29,6 +30,33 @@ fn state_path(log: &Path) -> PathBuf {
 /// wait for ever, take lines away from whoever reads it, or never end.
 fn is_kept(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_file())
+}
+
+/// How long a start waits for another server that ends: its time to drain, and some.
+const HANDOVER_MILLIS: u64 = 15_000;
+
+/// The right to be the only one that writes this log: two chains in one file fit nowhere.
+///
+/// A folder in which no lock can be made is no reason not to start.
+pub(super) fn lock(path: &Path) -> Result<Option<FileLock>, Failure> {
+    if path.exists() && !is_kept(path) {
+        return Ok(None);
+    }
+    let is_busy = |error: &FileError| matches!(error.problem, FileProblem::Busy { .. });
+    let mut got = FileLock::acquire(path, 0);
+    if got.as_ref().is_err_and(is_busy) {
+        log::info("another server writes this audit log: waiting for its end");
+        got = FileLock::acquire(path, HANDOVER_MILLIS);
+    }
+    match got {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if is_busy(&error) => {
+            let path = path.display();
+            let text = format!("another server writes {path}: give each its own audit_log");
+            Err(refused("audit.in_use", text))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 /// Where the chain's state is kept; `None` for a log that is no file.

@@ -1,5 +1,6 @@
 //! The command `serve`: the exchange server on its sockets.
 
+mod front;
 mod hands;
 mod journal;
 pub(crate) mod load;
@@ -14,28 +15,25 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use exchange_core::config::{AuditLog, Settings};
-use exchange_core::machine::RequestId;
 use exchange_core::pki::KeyAlgorithm;
 use exchange_core::server::audit_chain::Chain;
-use exchange_core::server::{Call, Door, Input, Server};
+use exchange_core::server::{Door, Input, Server};
 use exchange_smol::audit_sink::{AuditSink, AuditTarget};
-use exchange_smol::desk::{Arrival, Desk};
 use exchange_smol::driver::drive;
 use exchange_smol::executor::{self, spawn};
-use exchange_smol::listen::{ListenLimits, Listener, Load, Notice, raise_open_files};
+use exchange_smol::files::FileLock;
+use exchange_smol::listen::{ListenLimits, Listener, Load, raise_open_files};
 use exchange_smol::signals::{Signal, Signals};
 use exchange_smol::systemd::{self, Manager, State};
-use exchange_smol::{clock, entropy, files};
+use exchange_smol::{clock, files};
 use smol::channel::{Sender, bounded, unbounded};
 
 use crate::args;
 use crate::exit::Failure;
+use front::{Front, GivenSocket, listeners};
 use hands::{ServeHands, Tools};
 use load::{Loaded, in_data_dir, refused};
 use scribe::{Order, Scribe};
-
-/// A socket of the service manager with its name.
-type GivenSocket = (Option<String>, std::net::TcpListener);
 
 /// Inputs that wait for the machine at most; more requests are refused.
 const INPUTS_MAX: usize = 8192;
@@ -107,7 +105,7 @@ async fn serve(
     let server_tls = material.as_ref().map(tls::Material::server).transpose()?;
     setup.served_ca = material.as_ref().and_then(|material| material.own_ca.clone());
     let (listener, metrics) = listeners(&settings, given)?;
-    let (chain, target) = audit(&settings)?;
+    let (chain, target, _lock) = audit(&settings)?;
     let sink = AuditSink::open(target.clone())
         .map_err(|error| refused(error.code(), format!("audit_log: {error}")))?;
     let key = journal::checkpoint_key(in_data_dir(&settings, "audit.key").as_deref())?;
@@ -118,11 +116,11 @@ async fn serve(
     let (inputs, inbox) = bounded::<Input>(INPUTS_MAX);
     // Bounded by the requests that wait for an answer, which the machine bounds.
     let (scribe_orders, scribe_inbox) = unbounded::<Order>();
-    let load = Arc::new(Load::default());
-    let desk = desk_for(&inputs, &load, Door::Main);
+    let front = Arc::new(Front::default());
+    let desk = front.desk(&inputs, Door::Main);
     let tools = Arc::new(Mutex::new(Tools::new(fetcher, setup.generation, signer)));
     let keys_file = in_data_dir(&settings, "provider-keys");
-    let metrics_desk = desk_for(&inputs, &load, Door::Metrics);
+    let metrics_desk = front.desk(&inputs, Door::Metrics);
     let scribe = Scribe {
         sink,
         chain,
@@ -163,13 +161,14 @@ async fn serve(
         let own_load = Arc::new(Load::default());
         spawn(metrics.serve(metrics_desk, None, small, own_load, until)).detach();
     }
-    let tls = server_tls.clone();
+    let (tls, load) = (server_tls.clone(), Arc::clone(&front.load));
     let serving = spawn(listener.serve(desk, tls, limits, load, async move {
         let _ = stopped.recv().await;
     }));
     let reloader = reload::Reloader::new(
         config,
         settings,
+        material.and_then(|material| material.own_ca),
         reload::Running { tools, server_tls, inputs, scribe: scribe_orders.clone() },
     );
     let manager = Manager::at(std::env::var_os("NOTIFY_SOCKET").as_deref());
@@ -230,44 +229,14 @@ async fn finish(orders: &Sender<Order>) {
     }
 }
 
-/// The main listener and that for metrics: sockets the service manager gave, one named `metrics`
-/// for those, else bound by us.
-fn listeners(
-    settings: &Settings,
-    given: Vec<GivenSocket>,
-) -> Result<(Listener, Option<Listener>), Failure> {
-    let (metrics, main): (Vec<_>, Vec<_>) =
-        given.into_iter().partition(|(name, _)| name.as_deref() == Some("metrics"));
-    let from = |sockets: Vec<GivenSocket>| {
-        let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
-        Listener::from_sockets(sockets)
-            .map_err(|error| refused(error.code(), format!("socket activation: {error}")))
-    };
-    let listener = if main.is_empty() {
-        bind(&settings.listen.to_string(), "listen")?
-    } else {
-        log::info("socket activation: listen is not used");
-        from(main)?
-    };
-    let metrics = match &settings.metrics_listen {
-        _ if !metrics.is_empty() => Some(from(metrics)?),
-        None => None,
-        Some(address) => Some(bind(&address.to_string(), "metrics_listen")?),
-    };
-    Ok((listener, metrics))
-}
-
-fn bind(address: &str, setting: &str) -> Result<Listener, Failure> {
-    Listener::bind(address).map_err(|error| refused(error.code(), format!("{setting}: {error}")))
-}
-
-/// Where the audit log goes and where its chain stands.
-fn audit(settings: &Settings) -> Result<(Chain, AuditTarget), Failure> {
+/// Where the audit log goes, where its chain stands, and the right to go on with it.
+fn audit(settings: &Settings) -> Result<(Chain, AuditTarget, Option<FileLock>), Failure> {
     Ok(match &settings.audit_log {
-        AuditLog::Stdout => (Chain::default(), AuditTarget::Stdout),
+        AuditLog::Stdout => (Chain::default(), AuditTarget::Stdout, None),
         AuditLog::File(path) => {
             let path = PathBuf::from(path);
-            (journal::chain(&path)?, AuditTarget::File { path, durable: false })
+            let lock = journal::lock(&path)?;
+            (journal::chain(&path)?, AuditTarget::File { path, durable: false }, lock)
         }
     })
 }
@@ -277,36 +246,6 @@ fn target_path(target: &AuditTarget) -> Option<PathBuf> {
         AuditTarget::Stdout => None,
         AuditTarget::File { path, .. } => Some(path.clone()),
     }
-}
-
-/// Turns requests of connections into inputs of the machine.
-fn desk_for(inputs: &Sender<Input>, load: &Arc<Load>, door: Door) -> Arc<Desk<Input>> {
-    let load = Arc::clone(load);
-    Desk::new(
-        inputs.clone(),
-        move |arrival: Arrival| {
-            let entropy = entropy::draw().ok()?;
-            let Arrival { id, peer, request } = arrival;
-            log::debug(&format!(
-                "[HTTP] {} {} from {}",
-                request.head.method.as_str(),
-                request.head.path(),
-                peer.address
-            ));
-            let mark = if door == Door::Metrics { hands::BY_METRICS } else { 0 };
-            Some(Input::Request(Box::new(Call {
-                id: RequestId(id.0 | mark),
-                peer: peer.address,
-                tls: peer.tls,
-                door,
-                connections: load.open(),
-                head: request.head,
-                body: request.body,
-                entropy,
-            })))
-        },
-        |notice: Notice| log::debug(&format!("[HTTP] {notice:?}")),
-    )
 }
 
 /// Says what is served where, with the authority to trust.

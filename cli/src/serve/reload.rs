@@ -64,11 +64,18 @@ pub(super) struct Reloader {
     seen: Vec<(PathBuf, Option<Seen>)>,
     generation: u64,
     certified: Mono,
+    /// What `/ca` answers, while the listener keeps its certificate.
+    served_ca: Option<String>,
 }
 
 impl Reloader {
-    /// A reloader for a server that runs with `settings`.
-    pub(super) fn new(config: Option<PathBuf>, settings: Settings, running: Running) -> Self {
+    /// A reloader for a server that runs with `settings` and offers `served_ca`.
+    pub(super) fn new(
+        config: Option<PathBuf>,
+        settings: Settings,
+        served_ca: Option<String>,
+        running: Running,
+    ) -> Self {
         let mut new = Self {
             config,
             settings: Arc::new(settings),
@@ -76,6 +83,7 @@ impl Reloader {
             seen: Vec::new(),
             generation: 0,
             certified: clock::mono(),
+            served_ca,
         };
         new.seen = new.watched();
         new
@@ -150,11 +158,13 @@ impl Reloader {
         match (&self.running.server_tls, &material) {
             (Some(server), Some(material)) => {
                 material.replace_in(server)?;
+                self.served_ca.clone_from(&material.own_ca);
                 setup.served_ca.clone_from(&material.own_ca);
             }
             (None, None) => {}
             (Some(_), None) | (None, Some(_)) => {
                 log::warn("insecure or TLS was switched: restart to change it");
+                setup.served_ca.clone_from(&self.served_ca);
             }
         }
         self.running.tools.lock().unwrap_or_else(PoisonError::into_inner).renew(

@@ -34,6 +34,23 @@ pub enum Door {
     Metrics,
 }
 
+/// What a listener counts: what never becomes a request is seen by nobody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Open at this moment.
+    pub open: u64,
+    /// Closed since the start to make room for others.
+    pub evicted: u64,
+    /// Not taken since the start, as nobody could make room.
+    pub turned_away: u64,
+    /// Ended since the start because their bytes were no request.
+    pub refused: u64,
+    /// Ended since the start because a request or its answer took too long.
+    pub late: u64,
+    /// TLS handshakes that failed since the start.
+    pub handshakes_failed: u64,
+}
+
 /// One complete request, as the runtime hands it over; size and time caps have held.
 pub struct Call {
     /// Echoed in the answer.
@@ -44,8 +61,8 @@ pub struct Call {
     pub tls: bool,
     /// Which listener it came in by.
     pub door: Door,
-    /// Connections open at this moment, for the metrics.
-    pub connections: usize,
+    /// What the listener has seen, for the metrics.
+    pub connections: Connections,
     /// Head.
     pub head: RequestHead,
     /// Body; wiped on drop, as it holds a token.

@@ -7,6 +7,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use crate::http::Response;
+use crate::server::Connections;
 use crate::server::refusal::guarded;
 
 /// Upper bounds of the latency histogram in milliseconds.
@@ -25,8 +26,8 @@ pub struct Gauges {
     pub fetches_failed: u64,
     /// Certificates that have not ended.
     pub active_certs: u64,
-    /// Open connections.
-    pub connections: u64,
+    /// What the listener has seen.
+    pub connections: Connections,
     /// Seconds until the signing CA ends.
     pub ca_secs_left: u64,
     /// Requests that wait for keys or a signature.
@@ -97,7 +98,21 @@ impl Metrics {
             gauges.fetches_ok, gauges.fetches_failed
         );
         gauge(&mut out, "active_certificates", "Certificates not ended.", gauges.active_certs);
-        gauge(&mut out, "connections", "Open connections.", gauges.connections);
+        let Connections { open, evicted, turned_away, refused, late, handshakes_failed } =
+            gauges.connections;
+        gauge(&mut out, "connections", "Open connections.", open);
+        let help = "Connections that ended before there was a request to answer.";
+        family(&mut out, "connections_ended", "counter", help);
+        for (why, count) in [
+            ("evicted", evicted),
+            ("turned_away", turned_away),
+            ("no_request", refused),
+            ("late", late),
+            ("handshake", handshakes_failed),
+        ] {
+            let _ =
+                writeln!(out, "talosctl_oidc_connections_ended_total{{reason=\"{why}\"}} {count}");
+        }
         gauge(
             &mut out,
             "waiting_requests",

@@ -48,7 +48,7 @@ impl Server {
                 fetches_ok: keys.fetches_ok,
                 fetches_failed: keys.fetches_failed,
                 active_certs: count(self.admin.ledger.active(now.wall)),
-                connections: count(call.connections),
+                connections: call.connections,
                 ca_secs_left: self.setup.ca.not_after().since(now.wall),
                 waiting: count(self.for_keys.len() + self.for_signature.len()),
             };

@@ -19,7 +19,7 @@ use exchange_core::policy::rbac::{Fallback, RolePolicy, Rule, Switches};
 use exchange_core::policy::{Allowlist, TrustedProxies};
 use exchange_core::server::audit::{AuditEvent, EventType};
 use exchange_core::server::setup::ClientFacts;
-use exchange_core::server::{Call, Door, Input, Output, Server, Setup, SignError};
+use exchange_core::server::{Call, Connections, Door, Input, Output, Server, Setup, SignError};
 use exchange_core::types::Ttl;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -178,7 +178,7 @@ impl World {
             peer: SocketAddr::from(([192, 0, 2, (id % 250) as u8], 50_000)),
             tls: true,
             door: Door::Main,
-            connections: 1,
+            connections: Connections::default(),
             head,
             body: body.into(),
             entropy: Entropy::new(entropy),

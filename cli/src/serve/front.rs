@@ -1,0 +1,132 @@
+//! Where requests come in: sockets, and the counts of what never becomes a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use exchange_core::config::Settings;
+use exchange_core::machine::RequestId;
+use exchange_core::server::{Call, Connections, Door, Input};
+use exchange_smol::desk::{Arrival, Desk};
+use exchange_smol::listen::{Listener, Load, Notice};
+use exchange_smol::{clock, entropy};
+use smol::channel::Sender;
+
+use super::load::refused;
+use super::{hands, log};
+use crate::exit::Failure;
+
+/// A socket of the service manager with its name.
+pub(super) type GivenSocket = (Option<String>, std::net::TcpListener);
+
+/// How often the log may say that the system gives no connections.
+const SAY_MILLIS: u64 = 60_000;
+
+/// The main listener and that for metrics: sockets the service manager gave, one named `metrics`
+/// for those, else bound by us.
+pub(super) fn listeners(
+    settings: &Settings,
+    given: Vec<GivenSocket>,
+) -> Result<(Listener, Option<Listener>), Failure> {
+    let (metrics, main): (Vec<_>, Vec<_>) =
+        given.into_iter().partition(|(name, _)| name.as_deref() == Some("metrics"));
+    let from = |sockets: Vec<GivenSocket>| {
+        let sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
+        Listener::from_sockets(sockets)
+            .map_err(|error| refused(error.code(), format!("socket activation: {error}")))
+    };
+    let listener = if main.is_empty() {
+        bind(&settings.listen.to_string(), "listen")?
+    } else {
+        log::info("socket activation: listen is not used");
+        from(main)?
+    };
+    let metrics = match &settings.metrics_listen {
+        _ if !metrics.is_empty() => Some(from(metrics)?),
+        None => None,
+        Some(address) => Some(bind(&address.to_string(), "metrics_listen")?),
+    };
+    Ok((listener, metrics))
+}
+
+fn bind(address: &str, setting: &str) -> Result<Listener, Failure> {
+    Listener::bind(address).map_err(|error| refused(error.code(), format!("{setting}: {error}")))
+}
+
+/// What the listeners have seen.
+#[derive(Default)]
+pub(super) struct Front {
+    /// Counts of the main listener.
+    pub(super) load: Arc<Load>,
+    refused: AtomicU64,
+    late: AtomicU64,
+    handshakes_failed: AtomicU64,
+    /// When the log last said that the system gives no connections, in milliseconds and from 1.
+    said: AtomicU64,
+}
+
+impl Front {
+    /// Turns requests of connections into inputs of the machine.
+    pub(super) fn desk(self: &Arc<Self>, inputs: &Sender<Input>, door: Door) -> Arc<Desk<Input>> {
+        let (front, ears) = (Arc::clone(self), Arc::clone(self));
+        let make = move |arrival: Arrival| {
+            let entropy = entropy::draw().ok()?;
+            let Arrival { id, peer, request } = arrival;
+            log::debug(&format!(
+                "[HTTP] {} {} from {}",
+                request.head.method.as_str(),
+                request.head.path(),
+                peer.address
+            ));
+            let mark = if door == Door::Metrics { hands::BY_METRICS } else { 0 };
+            Some(Input::Request(Box::new(Call {
+                id: RequestId(id.0 | mark),
+                peer: peer.address,
+                tls: peer.tls,
+                door,
+                connections: front.seen(),
+                head: request.head,
+                body: request.body,
+                entropy,
+            })))
+        };
+        Desk::new(inputs.clone(), make, move |notice| ears.hear(notice))
+    }
+
+    fn seen(&self) -> Connections {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        Connections {
+            open: count(self.load.open()),
+            evicted: count(self.load.evicted()),
+            turned_away: count(self.load.turned_away()),
+            refused: read(&self.refused),
+            late: read(&self.late),
+            handshakes_failed: read(&self.handshakes_failed),
+        }
+    }
+
+    fn hear(&self, notice: Notice) {
+        log::debug(&format!("[HTTP] {notice:?}"));
+        let counter = match notice {
+            Notice::Refused { .. } => &self.refused,
+            Notice::Late { .. } | Notice::NotTaken { .. } | Notice::Unanswered { .. } => &self.late,
+            Notice::Handshake { .. } => &self.handshakes_failed,
+            Notice::TurnedAway { .. } => return,
+            Notice::Accept { kind } => return self.say(kind),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The operator can help here, but does not want to read it a hundred times a second.
+    fn say(&self, kind: std::io::ErrorKind) {
+        let now = clock::mono().millis().saturating_add(1);
+        let last = self.said.load(Ordering::Relaxed);
+        if last == 0 || now.saturating_sub(last) >= SAY_MILLIS {
+            self.said.store(now, Ordering::Relaxed);
+            log::warn(&format!(
+                "the system gives no more connections ({kind}): raise the limit of open files \
+                 (LimitNOFILE, ulimit -n) or lower max_connections"
+            ));
+        }
+    }
+}
