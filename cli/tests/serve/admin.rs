@@ -348,6 +348,7 @@ fn s2_metrics_have_no_series_of_strangers() {
         "fetches_total",
         "active_certificates",
         "connections",
+        "connections_ended_total",
         "build_info",
     ] {
         assert!(text.contains(&format!("talosctl_oidc_{name}")), "{name}");

@@ -439,3 +439,33 @@ fn s8_rbac_explain_says_rule_by_rule() {
     assert_eq!(explain(&["--claims", broken.to_str().unwrap()]).0, Some(2));
     assert_eq!(explain(&[]).0, Some(1));
 }
+
+/// One log, one writer: a second server waits for the first one's end.
+#[test]
+fn s9_two_servers_do_not_write_one_log() {
+    let provider = Provider::start();
+    let first = Config::new(&provider).start().ready();
+    let log = first.config.audit_log();
+    exchange(&first, &provider, 3);
+    let second = Config::new(&provider).set("audit_log", log.to_str().unwrap());
+    let second = std::thread::spawn(move || second.start().ready());
+    std::thread::sleep(Duration::from_millis(500));
+    exchange(&first, &provider, 3);
+    assert!(!second.is_finished());
+    let _folder = first.stop();
+    let second = second.join().unwrap();
+    assert!(second.log.has("another server writes this audit log"));
+    exchange(&second, &provider, 3);
+    drop(second);
+    assert_eq!(events(&log).len(), 18);
+    let (code, said) = verify(&[log.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    // Rotated files are often compressed: the verifier reads standard input as well.
+    let text = fs::File::open(&log).unwrap();
+    let piped = Command::new(env!("CARGO_BIN_EXE_talosctl-oidc"))
+        .args(["audit", "verify", "-"])
+        .stdin(text)
+        .output()
+        .unwrap();
+    assert!(piped.status.success(), "{piped:?}");
+}

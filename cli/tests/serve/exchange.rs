@@ -658,3 +658,44 @@ fn s2_paths_and_methods() {
     // A query does not change the place.
     assert_eq!(server.get("/healthz?x=1").status, 200);
 }
+
+/// What clients are to trust may be more than the signing CA, while CAs rotate.
+#[test]
+fn s21_clients_get_the_configured_bundle() {
+    let provider = Provider::start();
+    let config = Config::new(&provider);
+    let read = |name| std::fs::read_to_string(vector(name)).unwrap();
+    let bundle = read("ca/ed25519.crt") + &read("ca/ed25519-next.crt");
+    let path = config.folder.write("bundle.pem", &bundle);
+    let server = config.set("talos_ca", path.to_str().unwrap()).start().ready();
+    assert_eq!(server.post(&provider.body("alice", json!({}))).json()["ca"], bundle);
+}
+
+/// The file wins over the other key, and its line end does not count.
+#[test]
+fn s52_the_client_secret_may_stand_in_a_file() {
+    let provider = Provider::start();
+    let config =
+        Config::new(&provider).set("client_secret", "another-secret-of-some-forty-characters!");
+    let secret = "the-client-secret-of-thirty-two-bytes";
+    let path = config.folder.write("secret", format!("{secret}\n"));
+    let server = config.set("client_secret_file", path.to_str().unwrap()).start().ready();
+    let claims = token::claims(&provider.issuer(), "alice", json!({}));
+    let signed = Key::hmac("HS256", secret.as_bytes()).sign(&claims);
+    assert_eq!(server.post(json!({ "id_token": signed }).to_string().as_bytes()).status, 200);
+    // Too short for the hash: refused at the start, as everybody could guess it.
+    let short = Config::new(&provider).set("client_secret", "short").set("allowed_algs", "[HS256]");
+    assert_eq!(short.fails().0.code(), Some(1));
+}
+
+/// The limit of one user counts certificates of whatever address.
+#[test]
+fn s71_a_user_has_a_limit_too() {
+    let provider = Provider::start();
+    let server = Config::new(&provider).set("rate_limit_subject_requests", "2").start().ready();
+    let status = |name: &str| server.post(&provider.body(name, json!({}))).status;
+    assert_eq!([status("alice"), status("alice"), status("alice")], [200, 200, 429]);
+    assert_eq!(status("bob"), 200);
+    let event = server.audit().into_iter().rfind(|line| line.contains("rate_limited")).unwrap();
+    assert!(event.contains("\"subject\":\"alice\""), "{event}");
+}

@@ -243,3 +243,50 @@ fn s2_readyz_has_the_figures() {
     assert!(body["ca_days_left"].as_u64().unwrap() > 20_000, "{body}");
     assert!(body["keys_age_seconds"].as_u64().unwrap() < 60, "{body}");
 }
+
+/// A self-made certificate takes new names over without a restart, and goes on when TLS is said
+/// to be switched.
+#[test]
+fn s61_new_names_come_with_a_reload() {
+    let provider = Provider::start();
+    let config = Config::new(&provider).unset("insecure");
+    let data = config.folder.path("data").display().to_string();
+    let config = config.set("data_dir", &data).set("listen", "'0.0.0.0:0'");
+    let mut server = config.start().ready();
+    let ca = fs::read(server.config.folder.path("data/ca.crt")).unwrap();
+    let unknown = crate::tls::get(server.address, "127.0.0.3", &ca, "/healthz");
+    assert_eq!(unknown.err().map(|error| error.code()), Some("fetch.wrong_name"));
+    server.config.put("tls_sans", "[127.0.0.3]");
+    server.config.save();
+    server.signal("HUP");
+    server.log.wait("configuration reloaded");
+    assert!(crate::tls::get(server.address, "127.0.0.3", &ca, "/healthz").is_ok());
+    server.config.put("insecure", "true");
+    server.config.save();
+    server.signal("HUP");
+    server.log.wait("restart to change it");
+    server.log.wait_nth("configuration reloaded", 2);
+    let offered = crate::tls::get(server.address, "127.0.0.3", &ca, "/ca").unwrap();
+    assert_eq!((offered.status, &*offered.body), (200, &ca));
+}
+
+/// Who waits for the keys of one provider is not judged by another.
+#[test]
+fn s1_a_new_provider_sends_those_who_wait_away() {
+    let (old, new) = (Provider::start(), Provider::start());
+    old.all(Mode::Slow(Duration::from_secs(8)));
+    let mut server = Config::new(&old).start();
+    let (address, body) = (server.address, old.body("alice", json!({})));
+    let waiting =
+        thread::spawn(move || Conn::open(address).request("POST", "/exchange", &[], &body));
+    server.settle("a request under way", || old.discoveries() > 0);
+    thread::sleep(Duration::from_millis(100));
+    server.config.put("issuer_url", &new.issuer());
+    server.config.save();
+    server.signal("HUP");
+    let reply = waiting.join().unwrap();
+    assert_eq!((reply.status, &*reply.code()), (503, "keys.unavailable"));
+    let server = server.ready();
+    assert_eq!(server.post(&new.body("alice", json!({}))).status, 200);
+    assert_eq!(server.post(&old.body("alice", json!({}))).status, 401);
+}

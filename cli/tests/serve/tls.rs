@@ -20,7 +20,12 @@ use crate::provider::Provider;
 use crate::world::{Config, Server, mode, vector};
 
 /// GET over TLS, trusting `ca` alone, as `--server-ca` does.
-fn get(address: SocketAddr, host: &str, ca: &[u8], path: &str) -> Result<FetchReply, FetchError> {
+pub(crate) fn get(
+    address: SocketAddr,
+    host: &str,
+    ca: &[u8],
+    path: &str,
+) -> Result<FetchReply, FetchError> {
     let options = ClientOptions { roots: ClientRoots::Only(ca), ..ClientOptions::default() };
     fetch(address, host, options, path)
 }
