@@ -167,21 +167,42 @@ impl Value {
 pub fn write_string(out: &mut String, text: &str) {
     use fmt::Write as _;
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+    let mut rest = text;
+    loop {
+        // What needs no look is copied in one piece: most of what is written is PEM text.
+        let plain = rest.bytes().position(needs_look).unwrap_or(rest.len());
+        let (plain, tail) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut chars = tail.chars();
+        match chars.next() {
+            None => break,
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some(c) if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
-            c => out.push(c),
+            Some(c) => out.push(c),
         }
+        rest = chars.as_str();
     }
     out.push('"');
+}
+
+/// Most bytes that [`write_string`] writes for `text`. A buffer that has room for a secret never
+/// grows, and so leaves no copy of it behind.
+#[must_use]
+pub fn string_bytes_max(text: &str) -> usize {
+    let escaped = text.bytes().filter(|byte| needs_look(*byte)).count();
+    text.len().saturating_add(escaped.saturating_mul(5)).saturating_add(2)
+}
+
+/// Whether a byte is escaped, or begins a character that may be.
+const fn needs_look(byte: u8) -> bool {
+    matches!(byte, ..b' ' | b'"' | b'\\' | 0x7f..)
 }
 
 #[derive(Clone, Copy)]
@@ -319,6 +340,7 @@ mod tests {
         fn strings_survive_writing(text in any::<String>()) {
             let mut out = String::new();
             write_string(&mut out, &text);
+            prop_assert!(out.len() <= string_bytes_max(&text));
             let one_line = !out.contains(['\n', '\r', '\u{2028}']);
             prop_assert!(one_line);
             prop_assert_eq!(parse(out.as_bytes(), Limits { bytes_max: 1 << 20, depth_max: 1 }), Ok(Value::String(text)));

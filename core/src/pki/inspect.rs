@@ -10,7 +10,7 @@ use super::pem::{self, Label, PemError};
 use super::private_key::PrivateKey;
 use super::public_key::PublicKey;
 use crate::machine::UnixTime;
-use crate::types::Rfc3339;
+use crate::types::{Rfc3339, hex};
 
 /// What a client certificate says of itself. Nothing here was checked against a CA but by
 /// [`ClientCertificate::is_issued_by`].
@@ -113,7 +113,7 @@ impl ClientCertificate {
         Ok(Self {
             roles: cert.organizations.iter().map(|role| (*role).into()).collect(),
             common_name: cert.common_names.first().map(|name| (*name).into()),
-            serial_hex: super::hex(cert.serial),
+            serial_hex: hex(cert.serial),
             authority_key_id: cert.authority_key_id.map(Into::into),
             not_before: cert.not_before,
             not_after: cert.not_after,
@@ -145,7 +145,7 @@ impl ClientCertificate {
     /// so this is what tells them apart.
     #[must_use]
     pub fn issuer_key_id(&self) -> Option<String> {
-        self.authority_key_id.as_deref().map(super::hex)
+        self.authority_key_id.as_deref().map(hex)
     }
 
     /// First second.

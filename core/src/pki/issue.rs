@@ -16,7 +16,7 @@ use super::pem::{self, Label};
 use super::profile::Client;
 use super::public_key::SignatureAlgorithm;
 use crate::machine::{Entropy, UnixTime};
-use crate::types::{Rfc3339, RoleSet, Secret, Ttl};
+use crate::types::{Rfc3339, RoleSet, Secret, Ttl, hex};
 
 /// How far notBefore lies in the past: a node whose clock is a little behind must not refuse.
 const BACKDATED_SECS: u64 = 60;
@@ -309,7 +309,7 @@ impl Issued {
     /// The serial number: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn serial_hex(&self) -> String {
-        super::hex(&self.serial)
+        hex(&self.serial)
     }
 
     /// SHA-256 of the DER, lower-case hexadecimal.

@@ -11,6 +11,8 @@
 
 use alloc::string::String;
 
+use crate::types::hex;
+
 mod asn1;
 mod ca;
 mod certificate;
@@ -40,15 +42,6 @@ pub use public_key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
 pub use san::{San, SanError};
 pub use signer::CaKey;
 pub use tls_identity::{Renewal, TlsFile, TlsIdentity, TlsIdentityError};
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|nibble| char::from_digit(nibble.into(), 16))
-        .collect()
-}
 
 /// SHA-256 of a DER certificate, as `openssl x509 -fingerprint -sha256` without the colons.
 fn fingerprint(der: &[u8]) -> String {

@@ -16,7 +16,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use crate::json;
 use crate::machine::UnixTime;
-use crate::types::Rfc3339;
+use crate::types::{Rfc3339, hex};
 
 /// A SHA-256 value.
 pub type Hash = [u8; 32];
@@ -30,15 +30,6 @@ pub(super) fn sha256(parts: &[&[u8]]) -> Hash {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     hash
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Reads 64 hexadecimal characters.

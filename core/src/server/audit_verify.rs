@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::signature::{ED25519 as ED25519_VERIFY, UnparsedPublicKey};
 
-use super::audit_chain::{Chain, ED25519, Frontier, Hash, hex, key_id, sha256, unhex};
+use super::audit_chain::{Chain, ED25519, Frontier, Hash, key_id, sha256, unhex};
 use crate::json::{self, Value};
+use crate::types::hex;
 
 /// Longest line that is read, in bytes.
 pub const LINE_BYTES_MAX: usize = 262_144;

@@ -157,16 +157,25 @@ fn too_many(limited: RateLimited) -> Refusal {
     Refusal::RateLimited { retry_after_secs: limited.retry_after_secs }
 }
 
-/// A token that reads as one, and the key the certificate will be for.
+/// A token that reads as one, and the key the certificate is wanted for.
 pub struct Presented {
     token: ParsedToken,
-    seal: Seal,
+    csr: Option<String>,
+    seed: Entropy<32>,
+    serial: Entropy<16>,
 }
 
 /// What the certificate is made with, besides the identity.
 struct Seal {
-    leaf: LeafKey,
+    leaf: Leaf,
     serial: Entropy<16>,
+}
+
+/// The key of the certificate. A fresh one costs as much as a signature, so it stays a seed until
+/// somebody has a right to it.
+enum Leaf {
+    Seed(Entropy<32>),
+    Client(LeafKey),
 }
 
 /// Member limits of the request body: one flat object; foreign members may nest a little.
@@ -176,7 +185,7 @@ impl Admitted {
     /// Step 3 to 5: method, body, form of the token.
     ///
     /// # Errors
-    /// The refusals of method, body, request and token form.
+    /// The refusals of method, body and token form.
     pub fn present(self, setup: &Setup) -> Result<Presented, Refusal> {
         let Call { head, body, entropy, .. } = self.0;
         if head.method != Method::Post {
@@ -198,13 +207,11 @@ impl Admitted {
         if head.headers.get("authorization").is_some_and(is_bearer) {
             return Err(Refusal::AmbiguousToken);
         }
-        let (leaf_seed, serial) = split(entropy);
-        let leaf = match object.get("csr") {
+        let (seed, serial) = split(entropy);
+        let csr = match object.get("csr") {
             None | Some(Value::Null) if setup.require_csr => return Err(Refusal::CsrRequired),
-            None | Some(Value::Null) => {
-                LeafKey::from_seed(leaf_seed).map_err(|_| Refusal::SignerFailed)?
-            }
-            Some(Value::String(pem)) => LeafKey::from_csr(pem.as_bytes()).map_err(Refusal::Csr)?,
+            None | Some(Value::Null) => None,
+            Some(Value::String(pem)) => Some(pem.clone()),
             Some(
                 Value::Bool(_)
                 | Value::Int(_)
@@ -214,7 +221,7 @@ impl Admitted {
             ) => return Err(Refusal::InvalidJson),
         };
         let token = ParsedToken::parse(token).map_err(Refusal::Token)?;
-        Ok(Presented { token, seal: Seal { leaf, serial } })
+        Ok(Presented { token, csr, seed, serial })
     }
 }
 
@@ -243,13 +250,19 @@ pub struct Checked {
 }
 
 impl Presented {
-    /// Everything about the token that needs no key (OpenID Connect Core 1.0, 3.1.3.7).
+    /// Everything about the token that needs no key (OpenID Connect Core 1.0, 3.1.3.7), then the
+    /// request for the client's own key, whose signature is only worth checking behind it.
     ///
     /// # Errors
-    /// [`Refusal::Token`].
+    /// [`Refusal::Token`], [`Refusal::Csr`].
     pub fn check(self, now: UnixTime, setup: &Setup) -> Result<Checked, Refusal> {
-        let token = self.token.check(now, &setup.expect).map_err(Refusal::Token)?;
-        Ok(Checked { token, seal: self.seal })
+        let Self { token, csr, seed, serial } = self;
+        let token = token.check(now, &setup.expect).map_err(Refusal::Token)?;
+        let leaf = match csr {
+            Some(pem) => Leaf::Client(LeafKey::from_csr(pem.as_bytes()).map_err(Refusal::Csr)?),
+            None => Leaf::Seed(seed),
+        };
+        Ok(Checked { token, seal: Seal { leaf, serial } })
     }
 }
 
@@ -342,13 +355,17 @@ impl Grant {
             .as_deref()
             .and_then(CommonName::from_identity)
             .or_else(|| CommonName::from_identity(&self.subject));
+        let leaf = match self.seal.leaf {
+            Leaf::Client(key) => key,
+            Leaf::Seed(seed) => LeafKey::from_seed(seed).map_err(|_| Refusal::SignerFailed)?,
+        };
         let draft = Draft::new(
             &setup.ca,
             &self.roles,
             name.as_ref(),
             setup.ttl,
             now,
-            self.seal.leaf,
+            leaf,
             self.seal.serial,
         )
         .map_err(Refusal::Issue)?;

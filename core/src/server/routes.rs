@@ -165,8 +165,13 @@ fn client_configuration(setup: &Setup) -> Response {
 /// The answer to a successful exchange. The five members of the original, then ours.
 pub(super) fn certificate(now: UnixTime, issued: &Issued, setup: &Setup) -> Response {
     let key = issued.key_pem().and_then(crate::types::Secret::expose_str).unwrap_or_default();
-    // Room for everything at once: a buffer that grows would leave copies of the key behind.
-    let room = setup.ca_for_clients.len() * 2 + issued.cert_pem().len() * 2 + key.len() * 2 + 4096;
+    // Room for everything at once: a buffer that grows would leave copies of the key behind. No
+    // more than that, as all of it is wiped.
+    let texts = [&*setup.ca_for_clients, issued.cert_pem(), key].into_iter();
+    let lists = setup.facts.endpoints.iter().chain(&setup.facts.nodes).map(String::as_str);
+    let roles = issued.roles().iter().map(|role| role.as_str());
+    let members = texts.chain(lists).chain(roles).map(|text| json::string_bytes_max(text) + 1);
+    let room = members.sum::<usize>() + 256;
     let mut body = String::with_capacity(room);
     body.push_str("{\"ca\":");
     json::write_string(&mut body, &setup.ca_for_clients);
@@ -185,6 +190,7 @@ pub(super) fn certificate(now: UnixTime, issued: &Issued, setup: &Setup) -> Resp
         write_list(&mut body, &setup.facts.nodes);
     }
     body.push_str("}\n");
+    debug_assert!(body.len() <= room, "the buffer has grown");
     let mut response = Response::json(200, String::new());
     response.body = Zeroizing::new(body.into_bytes());
     guarded(response)

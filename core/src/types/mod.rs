@@ -1,6 +1,7 @@
 //! One validated type per domain value: who holds one need not look again.
 
 mod duration;
+mod hex;
 mod identity;
 mod role;
 mod secret;
@@ -8,6 +9,7 @@ mod timestamp;
 mod url;
 
 pub use duration::{DurationError, GoDuration, Ttl, TtlError};
+pub(crate) use hex::hex;
 pub use identity::{ClientId, ContextName, Issuer, IssuerError, Kid, NameError};
 pub use role::{Role, RoleError, RoleSet};
 pub use secret::Secret;

@@ -1,0 +1,132 @@
+//! Measures every piece beside its floor and its peers, all in one run, and prints the ratios.
+//!
+//! ```text
+//! exchange-bench [--rounds N] [NAME…]        wall time, best of N interleaved rounds (200)
+//! exchange-bench --callgrind [NAME…]         instructions through valgrind
+//! exchange-bench --callgrind --check         fails where our own share grew (see baseline.json)
+//! exchange-bench --callgrind --accept        writes baseline.json anew
+//! ```
+
+mod baseline;
+mod callgrind;
+mod table;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use exchange_bench::{BENCHES, Bench, Make, Run};
+use table::{Measured, Unit};
+
+/// How long one closure runs in one round: short, so that some rounds meet no interruption.
+const SLICE: Duration = Duration::from_millis(1);
+
+struct Options {
+    rounds: usize,
+    callgrind: bool,
+    check: bool,
+    accept: bool,
+    names: Vec<String>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options =
+        Options { rounds: 200, callgrind: false, check: false, accept: false, names: vec![] };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--rounds" => {
+                let count = args.next().and_then(|count| count.parse().ok());
+                options.rounds = count.filter(|n| *n > 0).ok_or("--rounds wants a number")?;
+            }
+            "--callgrind" => options.callgrind = true,
+            "--check" => options.check = true,
+            "--accept" => options.accept = true,
+            name if BENCHES.iter().any(|(known, _)| *known == name) => options.names.push(arg),
+            other => return Err(format!("unknown: {other}")),
+        }
+    }
+    if (options.check || options.accept) && !options.callgrind {
+        return Err("--check and --accept are for --callgrind".into());
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    // What valgrind runs: one closure, that many times.
+    if std::env::args().nth(1).as_deref() == Some(callgrind::CHILD) {
+        return callgrind::child();
+    }
+    let options = match options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let wanted = |name: &str| options.names.is_empty() || options.names.iter().any(|n| n == name);
+    let chosen: Vec<_> = BENCHES.iter().filter(|(name, _)| wanted(name)).collect();
+    if !options.callgrind {
+        let measured: Vec<Measured> =
+            chosen.iter().map(|(_, make)| wall_time(*make, options.rounds)).collect();
+        table::print(&measured, Unit::Nanoseconds);
+        return ExitCode::SUCCESS;
+    }
+    let counted: Result<Vec<Measured>, String> =
+        chosen.iter().map(|(name, make)| callgrind::count(name, *make)).collect();
+    match counted {
+        Ok(counted) => {
+            table::print(&counted, Unit::Instructions);
+            if options.accept {
+                return baseline::write(&counted);
+            }
+            if options.check { baseline::check(&counted) } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Best nanoseconds of each closure over interleaved rounds, so that a busy moment of the machine
+/// meets all of them alike.
+fn wall_time(make: Make, rounds: usize) -> Measured {
+    let Bench { name, ours, floor, peers, aim } = make();
+    let labels: Vec<&str> = peers.iter().map(|(label, _)| *label).collect();
+    let has_floor = floor.is_some();
+    let mut runs: Vec<Run> =
+        [ours].into_iter().chain(floor).chain(peers.into_iter().map(|(_, run)| run)).collect();
+    let batches: Vec<u32> = runs.iter_mut().map(batch).collect();
+    let mut best = vec![f64::INFINITY; runs.len()];
+    for _ in 0..rounds {
+        for (run, (batch, best)) in runs.iter_mut().zip(batches.iter().zip(&mut best)) {
+            *best = best.min(time(run, *batch));
+        }
+    }
+    let mut best = best.into_iter();
+    let ours = best.next().expect("ours is always there");
+    let floor = if has_floor { best.next() } else { None };
+    Measured { name, ours, floor, peers: labels.into_iter().zip(best).collect(), aim }
+}
+
+/// Nanoseconds a call.
+fn time(run: &mut Run, calls: u32) -> f64 {
+    let start = Instant::now();
+    for _ in 0..calls {
+        run();
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+/// How many calls fill a slice.
+fn batch(run: &mut Run) -> u32 {
+    let mut calls = 1;
+    loop {
+        let start = Instant::now();
+        time(run, calls);
+        if start.elapsed() * 2 > SLICE || calls > 1 << 24 {
+            return calls;
+        }
+        calls *= 2;
+    }
+}

@@ -1,0 +1,160 @@
+//! Verification of an ID token, from its text to evidence; and of tokens that are refused.
+
+use std::hint::black_box;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use exchange_core::jwt::{ParsedToken, TokenError, VerifiedToken};
+use exchange_core::oidc::jwks::Selection;
+use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::fixed::{AUDIENCE, ISSUER, NOW, expectations, jwk, key_set, token};
+use crate::{Aim, Bench, Run};
+
+/// What a program that uses jsonwebtoken would read: the registered claims, and all others, as
+/// rules may ask for any of them.
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(flatten)]
+    _all: serde_json::Map<String, Value>,
+}
+
+fn verify(text: &str) -> impl Fn() -> Result<VerifiedToken, TokenError> + use<> {
+    let (expect, keys, text) = (expectations(), key_set(), text.to_owned());
+    move || {
+        let checked = ParsedToken::parse(black_box(&text))?.check(NOW, &expect)?;
+        match keys.select(checked.alg(), checked.kid()) {
+            Selection::Key(key) => checked.verify(key),
+            Selection::Unknown | Selection::Mismatch | Selection::Ambiguous => {
+                Err(TokenError::UnknownKey)
+            }
+        }
+    }
+}
+
+fn ours(text: &str) -> Run {
+    let verify = verify(text);
+    assert!(verify().is_ok(), "the token is good");
+    Box::new(move || {
+        let _ = black_box(verify());
+    })
+}
+
+/// A token that the code refuses with that error.
+fn refused(name: &'static str, text: &str, code: &str) -> Bench {
+    let verify = verify(text);
+    assert_eq!(verify().err().map(|error| error.code()), Some(code));
+    let ours = Box::new(move || {
+        let _ = black_box(verify());
+    });
+    Bench { name, ours, floor: None, peers: vec![], aim: Some(Aim::Nanos(2000.0)) }
+}
+
+pub fn refuse_expired() -> Bench {
+    refused("refuse_expired", &token!("exp-long-ago"), "token.expired")
+}
+
+pub fn refuse_issuer() -> Bench {
+    refused("refuse_issuer", &token!("iss-port"), "token.issuer_mismatch")
+}
+
+pub fn refuse_unsigned() -> Bench {
+    refused("refuse_unsigned", &token!("alg-none"), "token.unsigned")
+}
+
+/// Signed part and signature, decoded.
+pub fn parts(text: &str) -> (Vec<u8>, Vec<u8>) {
+    let (signed, signature) = text.rsplit_once('.').expect("three parts");
+    (signed.into(), URL_SAFE_NO_PAD.decode(signature).expect("base64url"))
+}
+
+pub fn number(jwk: &Value, name: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(jwk[name].as_str().expect("a text")).expect("base64url")
+}
+
+/// The same verification by one version of jsonwebtoken.
+macro_rules! peer {
+    ($version:ident, $alg:ident, $key:expr, $text:expr) => {{
+        let mut validation = $version::Validation::new($version::Algorithm::$alg);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // It reads the clock, and the tokens are of one fixed time: 30 years of tolerance.
+        validation.leeway = 1_000_000_000;
+        let (key, text) = ($key, $text.to_owned());
+        let run = move || $version::decode::<Claims>(black_box(&text), &key, &validation);
+        run().expect("the peer takes the token");
+        let run: Run = Box::new(move || {
+            let _ = black_box(run());
+        });
+        run
+    }};
+}
+
+macro_rules! peers {
+    ($alg:ident, $text:expr, |$version:ident| $key:expr) => {{
+        let nine = {
+            use jsonwebtoken_9 as $version;
+            peer!(jsonwebtoken_9, $alg, $key, $text)
+        };
+        let ten = {
+            use jsonwebtoken_10 as $version;
+            peer!(jsonwebtoken_10, $alg, $key, $text)
+        };
+        let eleven = {
+            use jsonwebtoken_11 as $version;
+            peer!(jsonwebtoken_11, $alg, $key, $text)
+        };
+        vec![
+            ("jsonwebtoken 9, ring", nine),
+            ("jsonwebtoken 10, pure Rust", ten),
+            ("jsonwebtoken 11, aws-lc", eleven),
+        ]
+    }};
+}
+
+pub fn verify_rs256() -> Bench {
+    let (text, jwk) = (token!("rs256"), jwk("rsa-1"));
+    let (signed, signature) = parts(&text);
+    let key = RsaPublicKeyComponents { n: number(&jwk, "n"), e: number(&jwk, "e") };
+    let floor = Box::new(move || {
+        key.verify(&signature::RSA_PKCS1_2048_8192_SHA256, black_box(&signed), &signature)
+            .expect("valid");
+    });
+    let (n, e) = (jwk["n"].as_str().expect("a text"), jwk["e"].as_str().expect("a text"));
+    let peers = peers!(RS256, &text, |version| {
+        version::DecodingKey::from_rsa_components(n, e).expect("a key")
+    });
+    bench("verify_rs256", &text, floor, peers)
+}
+
+pub fn verify_es256() -> Bench {
+    let (text, jwk) = (token!("es256"), jwk("es256-1"));
+    let (signed, signature) = parts(&text);
+    let point = [vec![4], number(&jwk, "x"), number(&jwk, "y")].concat();
+    let key = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
+    let floor = Box::new(move || key.verify(black_box(&signed), &signature).expect("valid"));
+    let (x, y) = (jwk["x"].as_str().expect("a text"), jwk["y"].as_str().expect("a text"));
+    let peers = peers!(ES256, &text, |version| {
+        version::DecodingKey::from_ec_components(x, y).expect("a key")
+    });
+    bench("verify_es256", &text, floor, peers)
+}
+
+pub fn verify_eddsa() -> Bench {
+    let (text, jwk) = (token!("eddsa"), jwk("ed25519-1"));
+    let (signed, signature) = parts(&text);
+    let key = UnparsedPublicKey::new(&signature::ED25519, number(&jwk, "x"));
+    let floor = Box::new(move || key.verify(black_box(&signed), &signature).expect("valid"));
+    let x = jwk["x"].as_str().expect("a text");
+    let peers = peers!(EdDSA, &text, |version| {
+        version::DecodingKey::from_ed_components(x).expect("a key")
+    });
+    bench("verify_eddsa", &text, floor, peers)
+}
+
+fn bench(name: &'static str, text: &str, floor: Run, peers: Vec<(&'static str, Run)>) -> Bench {
+    Bench { name, ours: ours(text), floor: Some(floor), peers, aim: Some(Aim::OfFloor(1.08)) }
+}
