@@ -385,7 +385,7 @@ pub struct Holder {
 impl Trail {
     /// Records `cert_issued`.
     pub fn issued(&mut self, now: UnixTime, holder: &Holder, issued: &Issued, setup: &Setup) {
-        let lifetime = issued.not_after().since(now);
+        let lifetime = issued.ttl_secs();
         let event = AuditEvent {
             subject: Some(holder.subject.as_str().into()),
             email: holder.email.as_deref().map(Box::from),

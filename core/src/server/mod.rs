@@ -273,7 +273,7 @@ impl Server {
         match issued {
             Ok(issued) => {
                 trail.issued(now.wall, &holder, &issued, &setup);
-                let response = routes::certificate(now.wall, &issued, &setup);
+                let response = routes::certificate(&issued, &setup);
                 self.respond(now, trail, "ok", response);
             }
             Err(refusal) => self.refuse(now, trail, &refusal),

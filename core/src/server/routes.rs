@@ -11,7 +11,7 @@ use super::refusal::{error, guarded};
 use super::{Call, Door, Server, Setup};
 use crate::http::{Method, Response};
 use crate::json;
-use crate::machine::{Now, UnixTime};
+use crate::machine::Now;
 use crate::pki::Issued;
 use crate::types::Rfc3339;
 
@@ -163,7 +163,7 @@ fn client_configuration(setup: &Setup) -> Response {
 }
 
 /// The answer to a successful exchange. The five members of the original, then ours.
-pub(super) fn certificate(now: UnixTime, issued: &Issued, setup: &Setup) -> Response {
+pub(super) fn certificate(issued: &Issued, setup: &Setup) -> Response {
     let key = issued.key_pem().and_then(crate::types::Secret::expose_str).unwrap_or_default();
     // Room for everything at once: a buffer that grows would leave copies of the key behind. No
     // more than that, as all of it is wiped.
@@ -182,7 +182,7 @@ pub(super) fn certificate(now: UnixTime, issued: &Issued, setup: &Setup) -> Resp
     body.push_str(",\"endpoints\":");
     write_list(&mut body, &setup.facts.endpoints);
     // Writing to a String cannot fail.
-    let _ = write!(body, ",\"ttl_seconds\":{}", issued.not_after().since(now));
+    let _ = write!(body, ",\"ttl_seconds\":{}", issued.ttl_secs());
     let _ = write!(body, ",\"expires_at\":\"{}\",\"roles\":", Rfc3339(issued.not_after()));
     write_roles(&mut body, issued.roles().as_slice());
     if !setup.facts.nodes.is_empty() {
