@@ -625,7 +625,6 @@ fn setup(variant: u8) -> Setup {
         admin_token: Some(Secret::new(ADMIN_TOKEN)),
         served_ca: None,
         debug: variant == 1,
-        generation: 0,
         version: "0",
     }
 }
