@@ -22,8 +22,8 @@ fn reasons(server: &Server) -> (u16, Vec<String>) {
 /// D10: an outage is the server's trouble and passes; the login of the user is as good as before.
 #[test]
 fn d10_provider_outage_is_503_not_401() {
-    // A port where nobody listens.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // A port where nobody listens, of an address where no other test may take it meanwhile.
+    let listener = TcpListener::bind("127.0.0.7:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let issuer = format!("http://{address}");
