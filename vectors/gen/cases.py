@@ -35,5 +35,4 @@ class Area:
                 (folder / f"{slug}.json").unlink()
             for slug, text in self.cases.items():
                 (folder / f"{slug}.json").write_text(text)
-        wanted = sum('"ok"' in text or '"usable"' in text for text in self.cases.values())
-        print(f"{self.name}: {len(self.cases)} cases, {wanted} accepted, {len(self.cases) - wanted} refused")
+        print(f"{self.name}: {len(self.cases)} cases")

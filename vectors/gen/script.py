@@ -1,0 +1,358 @@
+"""Makes the `script` cases: `python3 script.py`, or `python3 script.py --check` to compare.
+
+What the machines must order is written here by hand, beside what happens to them.
+"""
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cases import Area
+from keys import b64
+
+EPOCH = 1_800_000_000
+ISSUER = "https://idp.example.com/realms/talos"
+METADATA = ISSUER + "/.well-known/openid-configuration"
+KEYS, TOKEN, DEVICE, AUTH = (ISSUER + path for path in ("/keys", "/token", "/device", "/auth"))
+EXCHANGE = "https://oidc.example.com/exchange"
+
+area = Area("script")
+
+
+class Script:
+    """The steps of one case; written when the `with` block ends."""
+
+    def __init__(self, slug: str, comment: str, source: str, machine: str, settings: dict) -> None:
+        self.slug, self.members = slug, {"comment": comment, "source": source}
+        self.steps: list[dict] = []
+        self.members[machine] = {"settings": settings, "steps": self.steps}
+
+    def __enter__(self) -> "Script":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            area.add(self.slug, self.members)
+
+    def step(self, at: int, *expect: str, wall: int | None = None, **word: object) -> None:
+        step: dict = {"at": at}
+        if wall is not None:
+            step["wall"] = wall
+        if word:
+            step["input"] = word
+        self.steps.append(step | {"expect": list(expect)})
+
+    def fetched(self, at: int, effect: int, *expect: str, **reply: object) -> None:
+        self.step(at, *expect, fetched={"effect": effect, "reply": reply})
+
+
+# ================================================================ the server
+
+
+def jwks(*keys: tuple[str, int]) -> dict:
+    """A key set; a key is named by kid and number."""
+
+    def public(number: int) -> str:
+        key = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        return b64(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    return {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": public(number)} for kid, number in keys]}
+
+
+def signed(group: str = "readers", kid: str = "k1", key: int = 1, **changed: object) -> dict:
+    claims = {"iss": ISSUER, "aud": "talosctl", "sub": "ana", "iat": EPOCH, "exp": EPOCH + 3600, "groups": [group]}
+    return {"key": key, "kid": kid, "claims": claims | changed}
+
+
+class Server(Script):
+    def __init__(self, slug: str, comment: str, source: str, up: bool = True, **settings: object) -> None:
+        super().__init__(slug, comment, source, "server", settings)
+        self.step(0, f"fetch 1 {METADATA}")
+        if up:
+            self.provider(1, 20)
+
+    def provider(self, effect: int, at: int, *expect: str, keys: tuple = (("k1", 1),)) -> None:
+        """Answers discovery and key set; `expect` is what else comes of the keys."""
+        self.fetched(at, effect, f"fetch {effect + 1} {KEYS}", json={"issuer": ISSUER, "jwks_uri": KEYS})
+        self.fetched(at + 20, effect + 1, "note info", "save keys", *expect, json=jwks(*keys))
+
+    def ask(self, at: int, number: int, token: object, *expect: str, wall: int | None = None, **more: object) -> None:
+        self.step(at, *expect, wall=wall, request={"id": number, "token": token, **more})
+
+    def signs(self, at: int, effect: int, *expect: str, how: str = "good") -> None:
+        self.step(at, *expect, signed={"effect": effect, "signature": how})
+
+
+def issued(number: int, role: str = "os:reader", sub: str = "ana") -> str:
+    return f"respond {number}: 200 ok; audit auth_success {sub}; audit cert_issued {role} {sub}"
+
+
+def refused(number: int, code: str = "token.bad_signature", public: str = "token.invalid") -> str:
+    return f"respond {number}: 401 {public}; audit auth_failure {code}"
+
+
+def down(number: int, retry: int) -> str:
+    return f"respond {number}: 503 keys.unavailable retry {retry}; audit provider_unavailable keys.unavailable"
+
+
+with Server("server-exchange", "a good token becomes a certificate with the roles of its group",
+            "wire format of the original") as s:
+    s.ask(100, 1, signed("admins"), "sign 3 of generation 0")
+    s.signs(110, 3, issued(1, "os:admin"))
+
+with Server("server-exchange-csr", "the client brings its own key", "RFC 2986", require_csr=True) as s:
+    s.ask(100, 1, signed(), "sign 3 of generation 0", csr="csr/p256.csr")
+    s.signs(110, 3, issued(1))
+    s.ask(120, 2, signed(), "respond 2: 400 request.csr_required; audit request_refused request.csr_required")
+    s.ask(130, 3, signed(), "respond 3: 400 csr.unsupported_key; audit request_refused csr.unsupported_key",
+          csr="csr/p521.csr")
+
+with Server("server-refusals", "each refusal with its status, code and event; no one costs a fetch",
+            "oidc attack 52; oidc attack 88") as s:
+    s.ask(100, 1, signed("guests"),
+          "respond 1: 403 rbac.no_role; audit auth_success ana; audit access_denied rbac.no_role ana")
+    s.ask(200, 2, signed(key=2), refused(2))
+    s.ask(300, 3, signed(exp=EPOCH - 61), refused(3, "token.expired", "token.expired"))
+    s.ask(400, 4, signed(aud="another"), refused(4, "token.audience_mismatch"))
+    s.ask(500, 5, signed(iss=ISSUER + "/"), refused(5, "token.issuer_slash"))
+    s.ask(600, 6, "a.b", refused(6, "token.not_three_parts"))
+
+with Server("server-request-shapes", "a token of another type, twice, or in two places", "oidc attack 23; oidc attack 24") as s:
+    shape = "respond {}: 400 request.invalid_json; audit request_refused request.invalid_json"
+    for n, body in enumerate(['{"id_token":1}', '{"id_token":["a.b.c"]}', '{"id_token":{}}', '{"id_token":true}',
+                              '{"id_token":"a.b.c","id_token":"a.b.c"}', "id_token=a.b.c", "[]"], 1):
+        s.step(100 + n, shape.format(n), request={"id": n, "body": body})
+    for n, body in enumerate(["{}", '{"id_token":null}', '{"id_token":""}'], 8):
+        s.step(100 + n, f"respond {n}: 400 request.token_missing; audit request_refused request.token_missing",
+               request={"id": n, "body": body})
+    s.ask(200, 11, signed(), "respond 11: 400 request.ambiguous_token; audit request_refused request.ambiguous_token",
+          headers=[["authorization", "Bearer a.b.c"]])
+    s.step(210, "respond 12: 405 request.method_not_allowed; audit request_refused request.method_not_allowed",
+           request={"id": 12, "method": "GET"})
+
+with Server("server-first-requests", "who comes before the keys waits for the one fetch", "D9 of the original", up=False) as s:
+    for n in (1, 2, 3):
+        s.ask(n, n, signed(sub=f"u{n}"))
+    s.provider(1, 20, *(f"sign {n} of generation 0" for n in (3, 4, 5)))
+    for n in (3, 2, 1):
+        s.signs(60 - n, n + 2, issued(n, sub=f"u{n}"))
+
+with Server("server-rotation", "a new key counts after one fetch, without a restart", "oidc attack 107") as s:
+    s.ask(60_000, 1, signed(kid="k2", key=2), f"fetch 3 {KEYS}")
+    s.ask(60_005, 2, signed(kid="k2", key=2, sub="ben"))
+    s.fetched(60_020, 3, "note info", "save keys", "sign 4 of generation 0", "sign 5 of generation 0",
+              json=jwks(("k1", 1), ("k2", 2)))
+    s.signs(60_030, 4, issued(1))
+    s.signs(60_031, 5, issued(2, sub="ben"))
+    s.ask(60_040, 3, signed(), "sign 6 of generation 0")
+    s.signs(60_050, 6, issued(3))
+
+with Server("server-key-removed", "the tokens of a key that is gone count no more", "oidc attack 108") as s:
+    s.step(300_040, f"fetch 3 {KEYS}")
+    s.fetched(300_060, 3, "note info", "save keys", json=jwks(("k2", 2)))
+    s.ask(300_070, 1, signed(), f"fetch 4 {KEYS}")
+    s.fetched(300_090, 4, "save keys", refused(1, "token.unknown_key"), json=jwks(("k2", 2)))
+
+with Server("server-unknown-kids", "key identifiers made up by strangers cause one fetch an interval", "oidc attack 51") as s:
+    s.ask(40_000, 1, signed(kid="made-up-1"), f"fetch 3 {KEYS}")
+    s.fetched(40_020, 3, "save keys", refused(1, "token.unknown_key"), json=jwks(("k1", 1)))
+    for n in range(2, 12):
+        s.ask(40_000 + 1_000 * n, n, signed(kid=f"made-up-{n}"), refused(n, "token.unknown_key"))
+    s.ask(70_021, 12, signed(kid="made-up-12"), f"fetch 4 {KEYS}")
+
+with Server("server-outage-at-start", "without keys ever seen it is 503, and no bad login", "D10 of the original; oidc attack 109",
+            up=False) as s:
+    s.ask(5, 1, signed())
+    s.fetched(20, 1, "note warn", down(1, 1), error="fetch.untrusted_certificate")
+    s.ask(500, 2, signed(), down(2, 1))
+    s.step(1_020, f"fetch 2 {METADATA}")
+    s.fetched(1_040, 2, "note warn", error="fetch.wrong_name")
+    s.step(3_040, f"fetch 3 {METADATA}")
+    s.fetched(3_060, 3, "note warn", error="fetch.expired_certificate")
+    s.step(7_060, f"fetch 4 {METADATA}")
+    s.provider(4, 7_080)
+    s.ask(7_200, 3, signed(), "sign 6 of generation 0")
+    s.signs(7_210, 6, issued(3))
+
+with Server("server-silent-provider", "who waits for a provider that says nothing is told after 11 seconds", "D10 of the original",
+            up=False) as s:
+    s.ask(5, 1, signed())
+    s.step(11_004)
+    s.step(11_005, down(1, 5))
+
+with Server("server-outage-with-keys", "keys seen are believed up to their hard limit", "oidc attack 106",
+            keys_hard_limit_secs=600) as s:
+    s.step(300_040, f"fetch 3 {KEYS}")
+    s.fetched(310_040, 3, "note warn", error="fetch.timeout")
+    s.ask(320_000, 1, signed(), "sign 4 of generation 0", f"fetch 5 {METADATA}")
+    s.signs(320_010, 4, issued(1))
+    s.fetched(330_000, 5, "note warn", error="fetch.timeout")
+    s.ask(600_039, 2, signed(), "sign 6 of generation 0", f"fetch 7 {KEYS}")
+    s.signs(600_039, 6, issued(2))
+    s.ask(600_041, 3, signed())
+    s.fetched(600_050, 7, "note warn", down(3, 4), error="fetch.timeout")
+
+for slug, number, reply in [
+    ("redirect", 92, {"status": 302, "headers": [["location", "https://evil.example/keys"]]}),
+    ("html", 93, {"text": "<html>down for maintenance</html>"}),
+    ("empty", 93, {"text": ""}),
+    ("cut", 93, {"text": '{"keys":['}),
+    ("too-large", 94, {"error": "fetch.too_large"}),
+    ("endless", 94, {"error": "fetch.timeout"}),
+    ("null", 95, {"json": {"keys": None}}),
+    ("no-usable-key", 96, {"json": {"keys": [None, 1, {}]}}),
+    ("self-signed", 109, {"error": "fetch.untrusted_certificate"}),
+]:
+    with Server(f"server-keys-{slug}", "a bad answer for the key set leaves the old one", f"oidc attack {number}") as s:
+        s.step(300_040, f"fetch 3 {KEYS}")
+        s.fetched(300_060, 3, "note warn", **reply)
+        s.ask(300_070, 1, signed(), "sign 4 of generation 0")
+        s.signs(300_080, 4, issued(1))
+
+with Server("server-other-provider", "who waits when the provider is changed is told to come again; its token then means nothing",
+            "oidc attack 76", up=False) as s:
+    other = "https://other.example.com"
+    s.ask(5, 1, signed("admins"))
+    s.step(10, down(1, 1), f"fetch 2 {other}/.well-known/openid-configuration",
+           reload={"issuer": other, "generation": 1})
+    s.fetched(20, 1, json={"issuer": ISSUER, "jwks_uri": KEYS})
+    s.fetched(30, 2, f"fetch 3 {other}/keys", json={"issuer": other, "jwks_uri": other + "/keys"})
+    s.fetched(40, 3, "note info", "save keys", json=jwks(("k1", 1)))
+    s.ask(50, 2, signed("admins"), refused(2, "token.issuer_mismatch"))
+    s.ask(60, 3, signed(iss=other), "sign 4 of generation 1")
+    s.signs(70, 4, issued(3))
+
+with Server("server-audit-failure", "a log that cannot be written shows in readiness until it can", "invariant 1") as s:
+    ready = {"method": "GET", "path": "/readyz"}
+    s.step(100, "respond 1: 200 ok", request={"id": 1, **ready})
+    s.step(110, health="audit.not_writable")
+    s.step(120, "respond 2: 503 ok", request={"id": 2, **ready})
+    # The events ride in the answer: a runtime that cannot write them sends 503 in its place.
+    s.ask(130, 3, signed(), "sign 3 of generation 0")
+    s.signs(140, 3, issued(3))
+    s.step(150, health=None)
+    s.step(160, "respond 4: 200 ok", request={"id": 4, **ready})
+    s.step(170, recorded=3)
+
+with Server("server-signer", "a signer that fails, lies, says nothing or speaks too late", "invariant 3") as s:
+    failed = "respond {}: 500 issue.failed; audit auth_success ana; audit cert_error {} ana"
+    for n in range(1, 5):
+        s.ask(100 + n, n, signed(), f"sign {n + 2} of generation 0")
+    s.signs(200, 3, failed.format(1, "issue.signer_failed"), how="none")
+    s.signs(210, 4, failed.format(2, "issue.bad_signature"), how="changed")
+    s.signs(220, 99)
+    s.step(10_103, failed.format(3, "issue.signer_failed"))
+    s.signs(10_104, 5)
+    s.signs(10_104, 6, issued(4))
+    s.signs(10_105, 6)
+
+with Server("server-rate-by-address", "the window slides, and Retry-After is exact", "compat section 6", rate_by_address=[2, 60]) as s:
+    limited = "respond {}: 429 admit.rate_limited retry {}; audit request_refused admit.rate_limited"
+    s.ask(1_000, 1, signed(), "sign 3 of generation 0")
+    s.signs(1_000, 3, issued(1))
+    s.ask(11_000, 2, "a.b", refused(2, "token.not_three_parts"))
+    s.ask(12_000, 3, signed(), limited.format(3, 49))
+    s.ask(12_000, 4, signed(), "sign 4 of generation 0", peer="192.0.2.2:50000")
+    s.ask(61_000, 5, signed(), "sign 5 of generation 0")
+    s.ask(61_001, 6, signed(), limited.format(6, 10))
+    s.ask(61_002, 7, "a.b", refused(7, "token.not_three_parts"), peer="[2001:db8::1]:50000")
+    s.ask(61_003, 8, "a.b", refused(8, "token.not_three_parts"), peer="[2001:db8::2]:50000")
+    s.ask(61_004, 9, "a.b", limited.format(9, 60), peer="[2001:db8::3]:50000")
+
+with Server("server-rate-by-subject", "one person's certificates are counted, whatever the address", "compat section 6",
+            rate_by_subject=[1, 60]) as s:
+    s.ask(1_000, 1, signed(), "sign 3 of generation 0")
+    s.ask(2_000, 2, signed(), "respond 2: 429 admit.rate_limited retry 59; audit auth_success ana; "
+          "audit request_refused admit.rate_limited ana", peer="192.0.2.9:1")
+    s.ask(2_001, 3, signed(sub="ben"), "sign 4 of generation 0")
+
+with Server("server-allowlist", "an address outside is refused before its token is looked at", "compat section 7",
+            allowlist=["192.0.2.0/24"]) as s:
+    s.ask(100, 1, "a.b", "respond 1: 403 admit.ip_not_allowed; audit request_refused admit.ip_not_allowed",
+          peer="198.51.100.7:50000")
+    s.ask(110, 2, "a.b", refused(2, "token.not_three_parts"))
+
+with Server("server-clock-jumps", "times of tokens go by the wall clock, deadlines never", "RFC 7519 section 4.1.4") as s:
+    s.ask(100, 1, signed(), refused(1, "token.expired", "token.expired"), wall=EPOCH + 3661)
+    s.ask(200, 2, signed(), refused(2, "token.issued_in_future", "token.not_yet_valid"), wall=EPOCH - 100)
+    s.ask(300, 3, signed(), "sign 3 of generation 0", wall=EPOCH + 60)
+    s.signs(400, 3, issued(3))
+
+with Server("server-token-again", "there is no one-use mode: the same token serves until it ends", "oidc attack 89") as s:
+    for n in (1, 2):
+        s.ask(100 * n, n, signed(), f"sign {n + 2} of generation 0")
+        s.signs(100 * n + 10, n + 2, issued(n))
+
+with Server("server-kept-keys-no-keys", "bytes that are no keys of an earlier run change nothing", "issue: provider faults", up=False) as s:
+    s.step(5, "note info", saved_keys="{}")
+    s.ask(10, 1, signed())
+
+# ================================================================ the login
+
+
+def octets(number: int) -> str:
+    return b64(bytes([number]) * 32)
+
+
+STATE, NONCE = octets(1), octets(2)
+USUAL = {
+    "issuer": ISSUER, "authorization_endpoint": AUTH, "token_endpoint": TOKEN,
+    "device_authorization_endpoint": DEVICE, "jwks_uri": KEYS,
+}
+
+
+def id_token(**changed: object) -> dict:
+    claims = {"iss": ISSUER, "aud": "talosctl", "sub": "ana", "iat": EPOCH, "exp": EPOCH + 3600}
+    return {"key": 1, "kid": "k1", "claims": {n: v for n, v in (claims | changed).items() if v is not None}}
+
+
+def tokens(**changed: object) -> dict:
+    """An answer of the token endpoint to the login of the nonce."""
+    usual = {"access_token": "access", "token_type": "Bearer", "expires_in": 60, "refresh_token": "refresh-1",
+             "id_token": id_token(nonce=NONCE)}
+    return {n: v for n, v in (usual | changed).items() if v is not None}
+
+
+def entry(secs: int, refresh: str = "refresh-0") -> dict:
+    """A cached login whose ID token ends in so many seconds."""
+    return {"access_token": "", "refresh_token": refresh, "id_token": id_token(exp=EPOCH + secs),
+            "expires_at": "2027-01-15T08:00:00Z", "issuer": ISSUER, "client_id": "talosctl"}
+
+
+class Login(Script):
+    def __init__(self, slug: str, comment: str, source: str, **settings: object) -> None:
+        super().__init__(slug, comment, source, "login", settings)
+        self.step(0, "read id token 1" if settings.get("given") else "load 1", start={"jitter": 0})
+
+    def loaded(self, *expect: str, entry: dict | None = None, context: dict | None = None) -> None:
+        self.step(10, *expect, loaded={"effect": 1, "entry": entry, "context": context})
+
+    def browser(self, metadata: dict | None = None) -> None:
+        """From nothing to an address on the terminal. The token request will be effect 4."""
+        self.loaded("tell login needed", f"fetch 2 {METADATA}")
+        self.fetched(20, 2, "listen 3 127.0.0.1:8900", json=metadata or USUAL)
+        self.step(30, "tell open url", f"open browser {AUTH}", listening={"effect": 3, "port": 8900, "entropy": 1})
+
+    def callback(self, at: int, query: str, *expect: str, request: int = 1, entropy: int = 40, **more: object) -> None:
+        self.step(at, *expect, callback={"request": request, "target": "/callback" + query, "entropy": entropy, **more})
+
+    def redeem(self) -> None:
+        self.browser()
+        self.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code")
+
+    def exchange(self, at: int, effect: int, *expect: str, token_save: str = "") -> None:
+        """Seed, exchange, file; `effect` is the first, the seed's."""
+        self.step(at, f"post {effect + 1} {EXCHANGE}", seeded={"effect": effect, "seed": 5})
+        self.step(at + 100, f"write {effect + 2} oidc{token_save}",
+                  exchanged={"effect": effect + 1, "certificate": {"secs": 300}})
+        self.step(at + 110, *expect, written={"effect": effect + 2})
+
+
+with Login("login-browser", "from nothing to a certificate; the browser hears of it when the file is written",
+           "RFC 8252; OpenID Connect Core 1.0 section 3.1") as s:
+    s.redeem()
+    s.fetched(2_100, 4, "save 5 id refresh", json=tokens())
+    s.step(2_110, "draw seed 6", saved={"effect": 5})
+    s.exchange(2_120, 6, "answer 1: 200", "stop listening", "tell written", "save 9 id refresh server", token_save=" current")
+    s.step(2_300, "finished written", saved={"effect": 9})
+
+area.finish()
