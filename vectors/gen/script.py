@@ -188,8 +188,8 @@ with Server("server-outage-with-keys", "keys seen are believed up to their hard 
     s.fetched(330_000, 5, "note warn", error="fetch.timeout")
     s.ask(600_039, 2, signed(), "sign 6 of generation 0", f"fetch 7 {KEYS}")
     s.signs(600_039, 6, issued(2))
-    s.ask(600_041, 3, signed())
-    s.fetched(600_050, 7, "note warn", down(3, 4), error="fetch.timeout")
+    s.ask(601_041, 3, signed())
+    s.fetched(601_050, 7, "note warn", down(3, 4), error="fetch.timeout")
 
 for slug, number, reply in [
     ("redirect", 92, {"status": 302, "headers": [["location", "https://evil.example/keys"]]}),
