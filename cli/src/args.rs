@@ -77,8 +77,7 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
     #[cfg(feature = "manual")]
-    /// Write the manual pages into a folder
-    #[command(hide = true)]
+    /// Write the manual pages into a folder, one for each command
     Man {
         /// The folder, which must exist
         #[arg(value_name = "FOLDER")]
@@ -161,7 +160,7 @@ pub(crate) struct Exec {
     #[command(flatten)]
     pub(crate) login: Login,
     /// Get a certificate for this command alone; no talosconfig is written
-    #[arg(long)]
+    #[arg(long, env = "TALOSCTL_OIDC_LOGIN_EPHEMERAL", value_parser = switch)]
     pub(crate) ephemeral: bool,
     /// The command and its arguments, behind --
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -368,6 +367,13 @@ pub(crate) struct Login {
     /// Whole redirect URI, where something stands in front of the callback server
     #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_OIDC_REDIRECT_URL")]
     pub(crate) oidc_redirect_url: Option<String>,
+    /// PEM certificate chain of the callback server, for a provider that registers https redirect
+    /// URIs only; the redirect URI becomes https://HOST:PORT/callback
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_LOCAL_SERVER_CERT")]
+    pub(crate) local_server_cert: Option<PathBuf>,
+    /// PEM key of that certificate
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_LOCAL_SERVER_KEY")]
+    pub(crate) local_server_key: Option<PathBuf>,
     /// Extra parameter of the authorization request, KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE", env = "TALOSCTL_OIDC_LOGIN_AUTH_PARAM")]
     pub(crate) auth_param: Vec<String>,
@@ -396,11 +402,18 @@ pub(crate) struct Login {
         group = "given_token"
     )]
     pub(crate) id_token_env: Option<String>,
-    /// Only errors and the result
+    /// Only errors, warnings and the result
     #[arg(short, long, env = "TALOSCTL_OIDC_LOGIN_QUIET", value_parser = switch)]
     pub(crate) quiet: bool,
     /// How to print the result
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = Format::Text,
+        env = "TALOSCTL_OIDC_LOGIN_OUTPUT"
+    )]
     pub(crate) output: Format,
     /// Nodes for the context, separated by commas [default: what the server says]
     #[arg(long, value_name = "NODES", value_delimiter = ',', env = "TALOSCTL_OIDC_LOGIN_NODES")]
@@ -427,5 +440,35 @@ fn switch(text: &str) -> Result<bool, &'static str> {
         "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
         "" | "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
         _ => Err("write true or false"),
+    }
+}
+
+#[cfg(all(test, feature = "client"))]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_flag_of_login_has_its_variable() {
+        let mut program = Cli::command();
+        program.build();
+        for name in ["login", "exec"] {
+            let command = program.find_subcommand(name).expect("there is one");
+            let named = command.get_arguments().filter(|arg| !arg.is_positional());
+            let mut count = 0;
+            for arg in named.filter(|arg| arg.get_id() != "help") {
+                let long = arg.get_long().expect("each has a long form");
+                let expected =
+                    format!("TALOSCTL_OIDC_LOGIN_{}", long.to_uppercase().replace('-', "_"));
+                assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(&*expected), "{long}");
+                count += 1;
+            }
+            assert!(count > 30, "{count}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 
 use crate::args::Cli;
@@ -19,15 +19,12 @@ pub(crate) fn completion(shell: Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Writes one page for the program and one for each command into `folder`.
+/// Writes one page for the program and one for each command, at whatever depth, into `folder`.
 pub(crate) fn write(folder: &Path) -> Result<ExitCode, Failure> {
     let mut program = Cli::command();
     program.build();
-    let visible = program.get_subcommands().filter(|command| {
-        // What `help` and this command do is no business of a manual.
-        !command.is_hide_set() && command.get_name() != "help"
-    });
-    let pages: Vec<_> = visible.cloned().chain([program.clone()]).collect();
+    let mut pages = Vec::new();
+    collect(&program, &mut pages);
     for command in pages {
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
         let mut page = Vec::new();
@@ -41,4 +38,12 @@ pub(crate) fn write(folder: &Path) -> Result<ExitCode, Failure> {
             })?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `command` and those below it, but for `help`, which is the same in another place.
+fn collect(command: &Command, pages: &mut Vec<Command>) {
+    pages.push(command.clone());
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        collect(below, pages);
+    }
 }

@@ -13,6 +13,7 @@ use exchange_smol::desk::{Arrival, Desk};
 use exchange_smol::entropy::{NoEntropy, draw};
 use exchange_smol::executor::{spawn, within};
 use exchange_smol::listen::{BindError, BindProblem, ListenLimits, Listener, Load};
+use exchange_smol::tls::ServerTls;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 use zeroize::Zeroizing;
@@ -36,6 +37,7 @@ impl Callback {
     pub(crate) fn open(
         addresses: &[SocketAddr],
         ports: &[u16],
+        tls: Option<&Arc<ServerTls>>,
         desk: &Arc<Desk<Input>>,
     ) -> Result<(Self, u16), ListenTrouble> {
         let (first, others) = addresses.split_first().ok_or(ListenTrouble::Other)?;
@@ -53,21 +55,25 @@ impl Callback {
             for other in others {
                 listeners.extend(Listener::bind_all(&[SocketAddr::new(other.ip(), port)]));
             }
-            return Ok((Self::serve(listeners, desk), port));
+            return Ok((Self::serve(listeners, tls, desk), port));
         }
         Err(trouble)
     }
 
-    fn serve(listeners: Vec<Listener>, desk: &Arc<Desk<Input>>) -> Self {
+    fn serve(
+        listeners: Vec<Listener>,
+        tls: Option<&Arc<ServerTls>>,
+        desk: &Arc<Desk<Input>>,
+    ) -> Self {
         let (stop, stopped) = bounded::<()>(1);
         let servers = listeners
             .into_iter()
             .map(|listener| {
-                let (desk, stopped) = (Arc::clone(desk), stopped.clone());
+                let (desk, tls, stopped) = (Arc::clone(desk), tls.cloned(), stopped.clone());
                 let load = Arc::new(Load::default());
                 spawn(async move {
                     let stop = until_closed(stopped);
-                    listener.serve(desk, None, ListenLimits::CALLBACK, load, stop).await;
+                    listener.serve(desk, tls, ListenLimits::CALLBACK, load, stop).await;
                 })
             })
             .collect();

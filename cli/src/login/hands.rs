@@ -14,12 +14,14 @@ use exchange_smol::desk::Desk;
 use exchange_smol::driver::Hands;
 use exchange_smol::entropy::{NoEntropy, draw};
 use exchange_smol::executor::spawn;
+use exchange_smol::tls::ServerTls;
 use smol::channel::Sender;
 
 use super::callback::{self, Callback};
+use super::given::Given;
 use super::keeper::{Job, Keeper};
-use super::plan::Given;
 use super::requests::Requests;
+use super::spinner::Spinner;
 use super::surroundings::Surroundings;
 use super::tell::Voice;
 use super::{Place, trace};
@@ -31,10 +33,12 @@ pub(crate) struct LoginHands {
     pub(crate) given: Option<Arc<Given>>,
     pub(crate) requests: Requests,
     pub(crate) ports: Vec<u16>,
+    pub(crate) callback_tls: Option<Arc<ServerTls>>,
     pub(crate) nodes: Vec<String>,
     pub(crate) browser: Option<String>,
     pub(crate) surroundings: Surroundings,
     pub(crate) voice: Voice,
+    pub(crate) spinner: Spinner,
     pub(crate) debug: bool,
     pub(crate) keeper: Keeper,
     pub(crate) desk: Arc<Desk<Input>>,
@@ -53,6 +57,7 @@ impl Hands<LoginMachine> for LoginHands {
         {
             trace::line(true, || text);
         }
+        self.spinner.follow(&output);
         match output {
             Output::LoadState { effect } => self.load(effect),
             Output::ReadIdToken { effect } => self.read_id_token(effect),
@@ -74,7 +79,8 @@ impl Hands<LoginMachine> for LoginHands {
                 .detach();
             }
             Output::Listen { effect, addresses } => {
-                let opened = Callback::open(&addresses, &self.ports, &self.desk);
+                let tls = self.callback_tls.as_ref();
+                let opened = Callback::open(&addresses, &self.ports, tls, &self.desk);
                 let input = match (opened, callback::authorization_entropy()) {
                     (Ok((callback, port)), Ok(entropy)) => {
                         self.callback = Some(callback);
@@ -228,6 +234,7 @@ impl LoginHands {
             | Notice::WithoutOfflineAccess
             | Notice::TokenRefusedByServer
             | Notice::TokensNotStored(_)
+            | Notice::RefreshPutOff(_)
             | Notice::NoLock
             | Notice::NoRefreshToken
             | Notice::ClockBehind { .. }

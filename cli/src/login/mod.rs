@@ -1,13 +1,16 @@
 //! The command `login`, and what it shares with `logout` and `status`.
 
 mod callback;
+pub(crate) mod checked;
 pub(crate) mod context;
+mod given;
 mod hands;
 mod keeper;
 pub(crate) mod paths;
 mod plan;
 pub(crate) mod requests;
 mod server_says;
+mod spinner;
 pub(crate) mod store;
 mod surroundings;
 pub(crate) mod tell;
@@ -33,6 +36,7 @@ use context::Destination;
 use hands::LoginHands;
 use keeper::Keeper;
 use plan::Plan;
+use spinner::Spinner;
 use store::TokenStore;
 use tell::Voice;
 
@@ -74,8 +78,18 @@ pub(crate) async fn for_command(
 /// Runs the machine to its end.
 async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
     let (inputs, queue) = bounded(QUEUE);
-    let Plan { settings, requests, ports, destination, store, given, nodes, browser, surroundings } =
-        plan;
+    let Plan {
+        settings,
+        requests,
+        ports,
+        callback_tls,
+        destination,
+        store,
+        given,
+        nodes,
+        browser,
+        surroundings,
+    } = plan;
     let context = settings.context.clone();
     let machine = LoginMachine::new(settings).map_err(|error| failure(&error))?;
     let place = Arc::new(Place { store, destination, context: context.clone() });
@@ -88,8 +102,13 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
         requests,
         port: ports.first().copied().unwrap_or_default(),
         ports,
+        callback_tls,
         nodes,
         browser,
+        spinner: Spinner::start(
+            !voice.quiet && !trace::is_on(),
+            surroundings.headless && surroundings.can_type,
+        ),
         surroundings,
         voice: voice.clone(),
         debug: trace::is_on(),

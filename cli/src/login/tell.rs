@@ -102,6 +102,11 @@ impl Voice {
                 "warning: the tokens were not stored, so the next run must log in again: {}",
                 trouble.text
             )),
+            Notice::RefreshPutOff(error) => self.attention(&format!(
+                "warning: the login could not be refreshed in good time; going on with the cached \
+                 one: {error} [{}]",
+                error.code()
+            )),
             Notice::NoLock => self.attention(
                 "warning: no lock can be had for the stored login: run one login at a time",
             ),

@@ -13,6 +13,7 @@
 mod crash;
 mod exec;
 mod machine;
+mod manners;
 mod person;
 mod refusals;
 mod renewal;

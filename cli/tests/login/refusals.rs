@@ -68,6 +68,34 @@ fn all_that_is_wrong_is_said_at_once() {
     }
 }
 
+/// Exit code 2 is for what lies on this machine, also when a flag names it.
+#[test]
+fn a_file_that_is_wrong_is_no_wrong_usage() {
+    let (home, stub) = (Home::new(), Stub::start());
+    home.write(&home.file("empty"), "\n");
+    let login = |more: &[&str]| {
+        let args = [&["login", &stub.url, "--insecure", "--non-interactive"], more].concat();
+        home.run(&args)
+    };
+    failed(&login(&["--server-ca", "/absent"]), 2, "[file.not_found]");
+    failed(&login(&["--server-ca", "~/empty"]), 2, "[tls.no_certificate]");
+    failed(&login(&["--provider-ca", "/absent"]), 2, "[file.not_found]");
+    failed(&login(&["--client-secret-file", "/absent"]), 2, "[file.not_found]");
+    failed(&login(&["--client-secret-file", "~/empty"]), 2, "[file.empty]");
+    failed(&login(&["--client-secret-file", "-"]), 2, "nothing came from stdin");
+    failed(&login(&["--id-token-file", "/absent"]), 2, "[file.not_readable]");
+    failed(&login(&["--id-token-file", "-"]), 2, "nothing came from stdin");
+    failed(&login(&["--id-token-env", "UNSET"]), 2, "UNSET is not set");
+    let pair = ["--local-server-cert", "/absent", "--local-server-key", "/absent"];
+    failed(&login(&pair), 2, "[config.invalid]");
+    failed(&login(&["--local-server-cert", "/absent"]), 1, "go together");
+    // Together with wrong usage it is that.
+    failed(&login(&["--server-ca", "/absent", "--client-auth", "magic"]), 1, "[usage.invalid]");
+    assert!(stub.state().seen.is_empty(), "nobody was troubled");
+    let revoke = home.run(&["logout", "--revoke", "--provider-ca", "/absent"]);
+    assert_eq!(revoke.code, Some(2), "{revoke:?}");
+}
+
 #[test]
 fn nothing_is_sent_in_the_clear_unasked() {
     let (home, stub) = (Home::new(), Stub::start());
@@ -106,7 +134,9 @@ fn who_is_not_there_is_named() {
 #[test]
 fn a_file_that_does_not_read_is_never_overwritten() {
     let (home, stub) = (Home::new(), Stub::start());
-    for bad in ["contexts: [\n", "a: b: c", "- x\n", "contexts:\n  oidc: &a {}\n", "\u{0}"] {
+    let machine = "version: v1alpha1\nmachine:\n  type: controlplane\n---\nkind: Link\n";
+    let broken = ["contexts: [\n", "a: b: c", "- x\n", "contexts:\n  oidc: &a {}\n", "\u{0}"];
+    for bad in broken.into_iter().chain([machine, "context: oidc\nkind: Config\n"]) {
         home.write(&home.talosconfig(), bad);
         let ended = crate::machine::ended(home.login(&stub, &[]).output().unwrap());
         failed(&ended, 2, "talosconfig");

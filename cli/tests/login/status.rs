@@ -90,6 +90,13 @@ fn completions_and_pages_come_from_the_same_table() {
     assert_eq!(home.run(&["man", home.path.to_str().unwrap()]).code, Some(0));
     let page = fs::read_to_string(home.file("talosctl-oidc-login.1")).unwrap();
     assert!(page.contains("provider\\-ca"), "{page}");
+    let program = fs::read_to_string(home.file("talosctl-oidc.1")).unwrap();
+    assert!(program.contains("5 login not completed"), "{program}");
+    for name in ["man", "rbac-explain", "audit-verify", "status", "exec", "logout"] {
+        assert!(home.file(&format!("talosctl-oidc-{name}.1")).exists(), "{name}");
+    }
+    let help = home.run(&["--help"]);
+    assert!(help.out.contains("\n  man "), "{}", help.out);
     assert_eq!(home.run(&["man", "/absent"]).code, Some(2));
     let version = home.run(&["version"]);
     assert!(version.out.starts_with("talosctl-oidc "), "{version:?}");

@@ -108,6 +108,53 @@ fn an_authority_can_be_pinned_in_the_url() {
     untrusted(comes_to_the_page(&home, &format!("{}#sha256={wrong}", server.url), &[]));
 }
 
+/// For providers that register no `http` redirect URI, not even a loopback one.
+#[test]
+fn the_callback_server_can_speak_tls() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/cert/ca");
+    let (cert, key) = (format!("{folder}/p256.crt"), home.file("callback.key"));
+    fs::copy(format!("{folder}/p256.key"), &key).unwrap();
+    let login = |cert: &str| {
+        let pair = ["--local-server-cert", cert, "--local-server-key", "~/callback.key"];
+        Running::start(home.login(&stub, &pair))
+    };
+    let other = login(&format!("{folder}/ed25519.crt")).end();
+    assert_eq!(other.code, Some(2), "{other:?}");
+    assert!(other.err.contains("[tls.key_mismatch]"), "{other:?}");
+
+    let mut running = login(&cert);
+    let url = running.login_url().unwrap();
+    assert!(url.contains("redirect_uri=https%3A%2F%2F127.0.0.1%3A"), "{url}");
+    let (status, location, _) = crate::machine::get(&url);
+    let callback = location.unwrap();
+    assert_eq!(status, 302);
+    assert_eq!(browse_tls(&callback), 200);
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// The status of that page, whoever signed the certificate.
+fn browse_tls(url: &str) -> u16 {
+    use exchange_core::http::{FetchRequest, Trust};
+    use exchange_smol::fetch::Fetcher;
+    use exchange_smol::proxy::ProxySettings;
+    use exchange_smol::tls::{ClientOptions, ClientTls, Verification};
+    let verification = Verification::InsecureAcceptAnything;
+    let options = ClientOptions { verification, ..ClientOptions::default() };
+    let tls = ClientTls::new(options).unwrap();
+    let fetcher = Fetcher::new(tls.clone(), tls, ProxySettings::from_env(|_| None), "browser");
+    let request = FetchRequest {
+        url: url.parse().unwrap(),
+        post: None,
+        headers: Vec::new(),
+        trust: Trust::Server,
+        body_bytes_max: 65_536,
+        timeout_millis: 60_000,
+    };
+    smol::block_on(fetcher.fetch(request)).unwrap().status
+}
+
 #[test]
 fn a_token_goes_to_a_trusted_server_only() {
     let (home, stub) = (Home::new(), Stub::start());

@@ -126,7 +126,7 @@ impl LoginMachine {
         if !self.settings.watch {
             return self.end(Output::Finished(Outcome::Written(facts)));
         }
-        let rest = Rest::after_success(now, facts.not_before, facts.not_after, &mut self.jitter);
+        let rest = Rest::after_success(now, facts.left(now.wall), &mut self.jitter);
         self.tell(Notice::NextRenewal { at: rest.until() });
         self.rest(rest);
     }

@@ -280,7 +280,10 @@ impl LoginError {
             | Self::Busy
             | Self::NotWritten(_)
             | Self::GivenToken(_)
-            | Self::GivenTokenExpired { .. } => Patience::Endless,
+            | Self::GivenTokenExpired { .. }
+            // What ends before it comes tells of a wrong clock, which somebody or NTP will set.
+            | Self::IdToken(TokenError::Expired { .. })
+            | Self::Certificate(InspectError::Expired { .. }) => Patience::Endless,
             Self::Provider(step, error) => match error {
                 error if error.is_passing() => Patience::Endless,
                 AnswerError::OAuth(OAuthError { code: OAuthCode::InvalidGrant, .. }) => {

@@ -1,7 +1,7 @@
 //! The exchange: an ID token goes to the server, a certificate comes back.
 //!
-//! Answers of all versions of the original server are read: of those members only `ca`, `cert`,
-//! `key` and `endpoints` count, since its `ttl_seconds` is a setting and not a fact.
+//! Answers of all versions of the original server are read. Their `ttl_seconds` is a setting and
+//! not always a fact, so it counts only where it agrees with the certificate.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
@@ -16,7 +16,7 @@ use crate::http::{FetchReply, FetchRequest, Trust};
 use crate::json::{self, Limits, Object, Value};
 use crate::machine::UnixTime;
 use crate::oidc::foreign::sanitise;
-use crate::pki::{ClientCertificate, InspectError};
+use crate::pki::{BACKDATED_SECS, ClientCertificate, InspectError};
 use crate::types::{Secret, Url};
 
 /// A bundle of several CAs, a chain and an RSA key stay well below.
@@ -89,6 +89,8 @@ pub struct CertificateFacts {
     pub not_before: UnixTime,
     /// Last second.
     pub not_after: UnixTime,
+    /// Seconds from its issue to its end, as the server says. Holds whatever our clock says.
+    pub ttl_secs: Option<u64>,
 }
 
 /// Why there are no credentials.
@@ -293,7 +295,10 @@ pub fn read(reply: &FetchReply, own: &OwnKey, now: UnixTime) -> Result<Credentia
         key,
         endpoints: addresses(&object, "endpoints")?.unwrap_or_default(),
         nodes: addresses(&object, "nodes")?,
-        facts: CertificateFacts::of(&parsed),
+        facts: CertificateFacts {
+            ttl_secs: ttl(&object, &parsed),
+            ..CertificateFacts::of(&parsed)
+        },
     })
 }
 
@@ -305,8 +310,26 @@ impl CertificateFacts {
             roles: certificate.roles().iter().map(|role| sanitise(role, 64)).collect(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
+            ttl_secs: None,
         }
     }
+
+    /// Seconds that a certificate which has just come is good for. The server's word first: a
+    /// clock of ours that is minutes behind would let the certificate end before its renewal.
+    pub(super) fn left(&self, now: UnixTime) -> u64 {
+        let by_dates = self.not_after.since(now).min(self.not_after.since(self.not_before));
+        self.ttl_secs.unwrap_or(by_dates)
+    }
+}
+
+/// `ttl_seconds`, where the dates of the certificate bear it out: their begin is the moment of the
+/// issue, or was set back as our servers do.
+fn ttl(object: &Object, certificate: &ClientCertificate) -> Option<u64> {
+    let Some(Value::Int(secs)) = object.get("ttl_seconds") else { return None };
+    let secs = u64::try_from(*secs).ok()?;
+    let life = certificate.not_after().since(certificate.not_before());
+    let fits = [0, BACKDATED_SECS].iter().any(|back| (secs + back).abs_diff(life) <= 1);
+    (secs > 0 && fits).then_some(secs)
 }
 
 /// A list of host names or addresses. `null` counts as absent, as Go writes it for no list.

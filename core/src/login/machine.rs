@@ -51,7 +51,7 @@ pub struct LoginMachine {
     pub(super) listening: bool,
     pub(super) locked: bool,
     failures: u32,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 /// What counts within one attempt.

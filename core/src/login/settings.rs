@@ -87,9 +87,12 @@ pub struct BrowserSettings {
     pub host: LoopbackHost,
     /// `--listen-address`: instead of the addresses that follow from `host`.
     pub listen: Vec<IpAddr>,
-    /// `--redirect-uri`: instead of `http://<host>:<port>/callback`, for a proxy in front. Its
+    /// `--oidc-redirect-url`: instead of `http://<host>:<port>/callback`, for a proxy in front. Its
     /// path is the one that is answered.
     pub redirect_uri: Option<Url>,
+    /// Whether the listener speaks TLS (`--local-server-cert`), for providers that register no
+    /// `http` redirect URI.
+    pub https: bool,
     /// Whether to start a browser; the address is shown in any case.
     pub open_browser: bool,
     /// Ask for consent and offline access again, as Google needs it (there always done).
@@ -108,6 +111,7 @@ impl Default for BrowserSettings {
             host: LoopbackHost::V4,
             listen: Vec::new(),
             redirect_uri: None,
+            https: false,
             open_browser: true,
             consent: false,
             form_post: false,
@@ -159,7 +163,8 @@ impl BrowserSettings {
             (None, LoopbackHost::V6) => "[::1]",
             (None, LoopbackHost::Name) => "localhost",
         };
-        format!("http://{host}:{port}/callback")
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{host}:{port}/callback")
     }
 
     /// The path that is answered.

@@ -25,6 +25,9 @@ use crate::types::Secret;
 
 /// Life an ID token must have left to be worth sending.
 const TOKEN_SECS_MIN: u64 = 30;
+/// A watch refreshes when two fifths of the ID token's life are left, or this much of a long one:
+/// a provider that is away for so long is then not noticed.
+const EARLY_SECS_MAX: u64 = 300;
 /// Time for the metadata.
 const DISCOVERY_MILLIS: u64 = 15_000;
 
@@ -76,10 +79,11 @@ impl LoginMachine {
         let Some(entry) = &self.entry else {
             return self.ask_person(now, WhyInteractive::NoTokens);
         };
-        if self.is_usable(entry, now.wall) {
+        let can_refresh = entry.refresh_token.is_some() && !self.attempt.has_refreshed;
+        if self.is_usable(entry, now.wall) && !(can_refresh && self.is_due(entry, now.wall)) {
             self.tell(Notice::UsingCachedToken);
             self.exchange(Origin::Cached);
-        } else if entry.refresh_token.is_some() && !self.attempt.has_refreshed {
+        } else if can_refresh {
             self.aim(now, Goal::Refresh);
         } else {
             self.ask_person(now, WhyInteractive::NoRefreshToken);
@@ -93,6 +97,27 @@ impl LoginMachine {
         };
         let refused = self.refused.as_ref().is_some_and(|refused| refused.matches(token.expose()));
         !refused && id_token_facts(token).is_some_and(|f| f.expires_at.since(now) > TOKEN_SECS_MIN)
+    }
+
+    /// Whether a watch should look for a new ID token while this one still works.
+    fn is_due(&self, entry: &CacheEntry, now: UnixTime) -> bool {
+        let facts = entry.id_token.as_ref().and_then(id_token_facts);
+        self.settings.watch
+            && facts.is_some_and(|facts| {
+                let life = facts.expires_at.since(facts.issued_at);
+                facts.expires_at.since(now) <= (life / 5).saturating_mul(2).min(EARLY_SECS_MAX)
+            })
+    }
+
+    /// A refresh has failed for reasons that may pass. Where it came early, that is no matter.
+    fn put_off(&mut self, now: Now, error: LoginError) {
+        let serves = self.entry.as_ref().is_some_and(|entry| self.is_usable(entry, now.wall));
+        if !serves || self.stopping {
+            return self.fail(now, error);
+        }
+        self.release_lock();
+        self.tell(Notice::RefreshPutOff(error));
+        self.exchange(Origin::Cached);
     }
 
     /// A given token was read.
@@ -143,7 +168,8 @@ impl LoginMachine {
         let reply = match result {
             Ok(reply) => reply,
             Err(error) => {
-                return self.fail(now, LoginError::ProviderUnreachable(Step::Discovery, error));
+                let error = LoginError::ProviderUnreachable(Step::Discovery, error);
+                return self.undiscovered(now, goal, error);
             }
         };
         let status = reply.status;
@@ -157,7 +183,8 @@ impl LoginMachine {
             }
         };
         if let Some(error) = answer {
-            return self.fail(now, LoginError::Provider(Step::Discovery, error));
+            let error = LoginError::Provider(Step::Discovery, error);
+            return self.undiscovered(now, goal, error);
         }
         let Some(provider) = self.settings.provider() else {
             return;
@@ -167,7 +194,14 @@ impl LoginMachine {
                 self.attempt.metadata = Some(metadata);
                 self.go(now, goal);
             }
-            Err(error) => self.fail(now, LoginError::Discovery(error)),
+            Err(error) => self.undiscovered(now, goal, LoginError::Discovery(error)),
+        }
+    }
+
+    fn undiscovered(&mut self, now: Now, goal: Goal, error: LoginError) {
+        match goal {
+            Goal::Refresh => self.put_off(now, error),
+            Goal::Person => self.fail(now, error),
         }
     }
 
@@ -187,7 +221,7 @@ impl LoginMachine {
             self.entry = entry.filter(|entry| self.fits(entry));
         }
         match &self.entry {
-            Some(entry) if self.is_usable(entry, now.wall) => {
+            Some(entry) if self.is_usable(entry, now.wall) && !self.is_due(entry, now.wall) => {
                 self.release_lock();
                 self.exchange(Origin::Cached);
             }
@@ -199,7 +233,7 @@ impl LoginMachine {
 
     pub(super) fn lock_failed(&mut self, now: Now, busy: bool) {
         if busy {
-            return self.fail(now, LoginError::Busy);
+            return self.put_off(now, LoginError::Busy);
         }
         self.tell(Notice::NoLock);
         self.refresh(now);
@@ -245,7 +279,7 @@ impl LoginMachine {
         let reply = match result {
             Ok(reply) => reply,
             Err(error) => {
-                return self.fail(now, LoginError::ProviderUnreachable(Step::Refresh, error));
+                return self.put_off(now, LoginError::ProviderUnreachable(Step::Refresh, error));
             }
         };
         match read_answer(&reply) {
@@ -265,7 +299,7 @@ impl LoginMachine {
                     self.fail(now, LoginError::Provider(Step::Refresh, error));
                 }
             }
-            Err(error) => self.fail(now, LoginError::Provider(Step::Refresh, error)),
+            Err(error) => self.put_off(now, LoginError::Provider(Step::Refresh, error)),
         }
     }
 

@@ -295,6 +295,8 @@ pub enum Notice {
     TokenRefusedByServer,
     /// Tokens could not be stored: the next run must log in again.
     TokensNotStored(FileTrouble),
+    /// A watch wanted to refresh in good time and could not; what is cached still serves.
+    RefreshPutOff(LoginError),
     /// No lock to be had: another process refreshing at once could end the login.
     NoLock,
     /// The provider gave no refresh token: a watch ends with the ID token.

@@ -19,7 +19,7 @@ use crate::machine::{Entropy, UnixTime};
 use crate::types::{Rfc3339, RoleSet, Secret, Ttl, hex};
 
 /// How far notBefore lies in the past: a node whose clock is a little behind must not refuse.
-const BACKDATED_SECS: u64 = 60;
+pub const BACKDATED_SECS: u64 = 60;
 
 /// Whether the signature itself has to be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

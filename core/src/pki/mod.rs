@@ -34,7 +34,7 @@ pub use ca::{CaCert, Component};
 pub use csr::{CSR_BYTES_MAX, CsrError};
 pub use error::{CaError, KeyError};
 pub use inspect::{ClientCertificate, InspectError};
-pub use issue::{Draft, Field, IssueError, Issued, SignerTrust};
+pub use issue::{BACKDATED_SECS, Draft, Field, IssueError, Issued, SignerTrust};
 pub use leaf::LeafKey;
 pub use name::CommonName;
 pub use private_key::PrivateKey;

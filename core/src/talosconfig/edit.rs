@@ -97,6 +97,7 @@ impl Edit<'_> {
         }
         let map = root.map().ok_or(TalosconfigError::NotAMapping { part: "the first document" })?;
         plain(root, map)?;
+        ours(map)?;
         Ok(Some(map).filter(|map| !map.pairs.is_empty()))
     }
 
@@ -265,6 +266,16 @@ pub(super) const fn wants_current(make_current: MakeCurrent, created: bool) -> b
         MakeCurrent::OnCreate => created,
         MakeCurrent::No => false,
     }
+}
+
+/// Refuses a mapping that has keys of something else and no `contexts`: adding to it would spoil
+/// another program's file.
+pub(super) fn ours(root: &Map) -> Result<(), TalosconfigError> {
+    let foreign = root.pairs.iter().any(|pair| *pair.key.text != *CONTEXT);
+    if foreign && root.pair(CONTEXTS).is_none() {
+        return Err(TalosconfigError::NotATalosconfig);
+    }
+    Ok(())
 }
 
 /// Refuses a mapping that is anchored, tagged, or merges another one into itself.

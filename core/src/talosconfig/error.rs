@@ -14,6 +14,8 @@ pub enum TalosconfigError {
         /// Which part: the file, `contexts` or the context.
         part: &'static str,
     },
+    /// A mapping of other things, such as a machine configuration.
+    NotATalosconfig,
     /// The part to edit or read has an anchor, an alias, a tag or a merge key.
     Reference,
     /// A value that is neither text nor, where one belongs, a list of texts.
@@ -42,6 +44,7 @@ impl TalosconfigError {
         match self {
             Self::Yaml(_) => "talosconfig.yaml",
             Self::NotAMapping { .. } => "talosconfig.not_a_mapping",
+            Self::NotATalosconfig => "talosconfig.not_a_talosconfig",
             Self::Reference => "talosconfig.reference",
             Self::WrongKind { .. } => "talosconfig.wrong_kind",
             Self::Base64 { .. } => "talosconfig.base64",
@@ -58,6 +61,9 @@ impl fmt::Display for TalosconfigError {
             Self::NotAMapping { part } => {
                 write!(f, "{part} of the talosconfig is not a mapping; repair it, or use another file with --talosconfig")
             }
+            Self::NotATalosconfig => f.write_str(
+                "the file is no talosconfig: it has no `contexts` and holds something else, such as a machine configuration; name another file with --talosconfig",
+            ),
             Self::Reference => f.write_str(
                 "the context is written with anchors, aliases, tags or merge keys; write it out, or choose another name with --context-name",
             ),

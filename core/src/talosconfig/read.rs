@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::TalosconfigError;
+use super::edit::ours;
 use crate::types::Secret;
 use crate::yaml::{Map, Node, Value, parse_all};
 
@@ -48,8 +49,8 @@ impl Talosconfig {
     /// Reads a text; an empty one, or one with only comments, holds no contexts.
     ///
     /// # Errors
-    /// [`TalosconfigError`] when it is not YAML, or when the file or `contexts` is no mapping. A
-    /// context that is null is read as an empty one.
+    /// [`TalosconfigError`] when it is not YAML, when the file or `contexts` is no mapping, or when
+    /// it is a mapping of other things. A context that is null is read as an empty one.
     pub fn parse(text: &str) -> Result<Self, TalosconfigError> {
         let documents = parse_all(text).map_err(TalosconfigError::Yaml)?;
         let Some(root) = documents.first().filter(|root| !root.is_null()) else {
@@ -57,6 +58,7 @@ impl Talosconfig {
         };
         let root =
             root.map().ok_or(TalosconfigError::NotAMapping { part: "the first document" })?;
+        ours(root)?;
         let current = match root.get("context") {
             None => None,
             Some(node) if node.is_null() => None,

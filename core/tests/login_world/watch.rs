@@ -235,3 +235,60 @@ fn a_login_without_refresh_token_says_so() {
     world.run(watch(true)).unwrap();
     assert!(world.notices.contains(&Notice::NoRefreshToken));
 }
+
+#[test]
+fn a_provider_that_is_away_for_a_while_is_not_noticed() {
+    let mut world = World { life: 60, token_life: 1000, ..World::default() };
+    world.remember(1000, Some("refresh-0"));
+    // At 1000 - 300 the watch wants a new token. Away for four minutes, which is less than that.
+    world.refreshes.extend((0..5).map(|_| Tokens::Net(FetchError::Connect)));
+    world.interrupt_after(1500);
+    assert_eq!(world.run(watch(false)), Ok(Outcome::Stopped));
+    assert!(gaps(&world).iter().all(|gap| (29..=48).contains(gap)), "{:?}", gaps(&world));
+    let put_off = world.notices.iter().filter(|n| matches!(n, Notice::RefreshPutOff(_))).count();
+    assert_eq!(put_off, 5);
+    assert!(!world.notices.iter().any(|n| matches!(n, Notice::RenewalFailed { .. })));
+    assert_eq!(world.stored().unwrap().refresh_token.unwrap().expose(), b"refresh-6");
+}
+
+#[test]
+fn a_refresh_in_good_time_that_is_refused_for_ever_ends_the_watch() {
+    let mut world = World { token_life: 1000, ..World::default() };
+    world.remember(1000, Some("refresh-0"));
+    world.refreshes.push_back(Tokens::Raw(400, r#"{"error":"invalid_grant"}"#));
+    let error = world.run(watch(false)).unwrap_err();
+    assert_eq!(error.code(), "login.provider_error");
+    assert!((700..=1000).contains(&world.seconds()), "{}", world.seconds());
+}
+
+#[test]
+fn a_clock_that_is_ahead_for_a_while_does_not_end_the_watch() {
+    let mut world = World { token_life: 600, ..World::default() };
+    world.true_dates = true;
+    world.remember(600, Some("refresh-0"));
+    world.leap_after(100, 50_000);
+    world.leap_after(400, -50_000);
+    world.interrupt_after(1000);
+    assert_eq!(world.run(watch(false)), Ok(Outcome::Stopped));
+    let failed = world.notices.iter().filter(|n| matches!(n, Notice::RenewalFailed { .. })).count();
+    assert!((4..=15).contains(&failed), "{failed}");
+    assert!(world.received.iter().any(|(at, _)| (400..=461).contains(at)), "{:?}", world.received);
+}
+
+#[test]
+fn a_clock_that_is_behind_does_not_let_a_certificate_end() {
+    for behind in [30, 240, 7200] {
+        let mut world = World { tells_ttl: true, ..World::default() };
+        world.true_dates = true;
+        world.remember(100_000, None);
+        world.leap_after(0, -behind);
+        world.interrupt_after(1000);
+        world.run(watch(false)).unwrap();
+        // Lives of 300 s by the server's clock.
+        assert!(
+            gaps(&world)[1..].iter().all(|gap| (149..=245).contains(gap)),
+            "{:?}",
+            gaps(&world)
+        );
+    }
+}

@@ -70,6 +70,10 @@ pub enum Event {
 pub struct World {
     pub mono: u64,
     pub wall_offset: i64,
+    /// Whether provider and server have a clock of their own, which never leaps.
+    pub true_dates: bool,
+    /// Whether the server says truly how long a certificate lives.
+    pub tells_ttl: bool,
     pub events: Vec<(u64, u64, Event)>,
     pub sequence: u64,
     /// Timers in a row that were due at once.
@@ -126,6 +130,8 @@ impl Default for World {
         Self {
             mono: 0,
             wall_offset: 0,
+            true_dates: false,
+            tells_ttl: false,
             events: Vec::new(),
             sequence: 0,
             idle: 0,
@@ -288,6 +294,11 @@ impl World {
         START.saturating_add(self.mono / 1000).saturating_add_signed(self.wall_offset)
     }
 
+    /// The time at provider and server.
+    fn theirs(&self) -> u64 {
+        if self.true_dates { START + self.mono / 1000 } else { self.wall() }
+    }
+
     pub fn push(&mut self, after_millis: u64, event: Event) {
         self.sequence += 1;
         self.events.push((self.mono + after_millis, self.sequence, event));
@@ -343,8 +354,8 @@ impl World {
 
     fn claims(&self, changes: &Value) -> Value {
         let usual = json!({
-            "iss": ISSUER, "sub": "ana", "aud": "cli", "iat": self.wall(),
-            "exp": self.wall() + self.token_life, "nonce": self.nonce,
+            "iss": ISSUER, "sub": "ana", "aud": "cli", "iat": self.theirs(),
+            "exp": self.theirs() + self.token_life, "nonce": self.nonce,
             "jti": self.minted,
         });
         let usual =
@@ -430,13 +441,14 @@ impl World {
         let csr = body.get("csr").unwrap().as_str().unwrap().to_owned();
         let usual = |world: &Self, life| {
             let leaf = LeafKey::from_csr(csr.as_bytes()).unwrap();
-            let (ca, cert, key) = issue_for(leaf, world.wall(), life);
-            json!({"ca": ca, "cert": cert, "key": key, "endpoints": ["10.0.0.1", "10.0.0.2"], "ttl_seconds": 1})
+            let (ca, cert, key) = issue_for(leaf, world.theirs(), life);
+            let ttl = if world.tells_ttl { life } else { 1 };
+            json!({"ca": ca, "cert": cert, "key": key, "endpoints": ["10.0.0.1", "10.0.0.2"], "ttl_seconds": ttl})
         };
         let answer = match self.exchanges.pop_front().unwrap_or(Exchange::Issue(self.life)) {
             Exchange::Issue(life) => usual(self, life),
             Exchange::Old => {
-                let (ca, cert, key) = issue(self.wall(), self.life);
+                let (ca, cert, key) = issue(self.theirs(), self.life);
                 json!({"ca": ca, "cert": cert, "key": key, "endpoints": [], "ttl_seconds": 300})
             }
             Exchange::Answer(changes) => overlay(usual(self, self.life), &changes),
