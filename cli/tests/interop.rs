@@ -12,12 +12,18 @@
     reason = "a failing test should stop at the line that failed, and say what it skipped"
 )]
 
+#[path = "interop/chromium.rs"]
+mod chromium;
+#[path = "interop/desk.rs"]
+mod desk;
 #[path = "interop/exchange.rs"]
 mod exchange;
 #[path = "interop/logins.rs"]
 mod logins;
 #[path = "interop/node.rs"]
 mod node;
+#[path = "interop/opener.rs"]
+mod opener;
 #[path = "interop/parts.rs"]
 mod parts;
 #[path = "interop/process.rs"]

@@ -91,15 +91,17 @@ fn from_list(list: &str, url: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// What opens a page on this system, by the name of its program.
+const LAUNCHERS: &[&[&str]] = if cfg!(target_os = "macos") {
+    &[&["open"]]
+} else if cfg!(windows) {
+    &[&["rundll32", "url.dll,FileProtocolHandler"]]
+} else {
+    &[&["xdg-open"], &["gio", "open"], &["wslview"], &["termux-open-url"]]
+};
+
 fn of_platform(url: &str) -> Vec<Vec<String>> {
-    let commands: &[&[&str]] = if cfg!(target_os = "macos") {
-        &[&["open"]]
-    } else if cfg!(windows) {
-        &[&["rundll32", "url.dll,FileProtocolHandler"]]
-    } else {
-        &[&["xdg-open"], &["gio", "open"], &["wslview"], &["termux-open-url"]]
-    };
-    commands
+    LAUNCHERS
         .iter()
         .map(|command| command.iter().copied().chain([url]).map(str::to_owned).collect())
         .collect()
@@ -132,8 +134,10 @@ fn reap(mut child: Child) {
     });
 }
 
-/// Whether opening a browser here would show it to nobody: over SSH, in a container, or without
-/// a display. `$BROWSER` says that somebody has thought of it. `variable` reads the environment.
+/// Whether opening a browser here would show it to nobody: over SSH, without a display, or in a
+/// container that has nothing to open one with. (The containers that stand in for a desktop's
+/// terminal have display and opener.) `$BROWSER` says that somebody has thought of it. `variable`
+/// reads the environment.
 #[must_use]
 pub fn is_headless(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
@@ -146,12 +150,26 @@ pub fn is_headless(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     if cfg!(any(target_os = "macos", windows)) {
         return false;
     }
-    let in_container = is_set("container")
+    let has_display = is_set("DISPLAY") || is_set("WAYLAND_DISPLAY") || is_set("WSL_DISTRO_NAME");
+    !has_display || (is_in_container(&variable) && !has_launcher(variable("PATH")))
+}
+
+/// Whether this is the inside of a container, whose loopback interface may be its own.
+#[must_use]
+pub fn is_in_container(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+    is_set("container")
         || is_set("KUBERNETES_SERVICE_HOST")
         || Path::new("/.dockerenv").exists()
-        || Path::new("/run/.containerenv").exists();
-    let has_display = is_set("DISPLAY") || is_set("WAYLAND_DISPLAY") || is_set("WSL_DISTRO_NAME");
-    in_container || !has_display
+        || Path::new("/run/.containerenv").exists()
+}
+
+fn has_launcher(path: Option<OsString>) -> bool {
+    let Some(path) = path else { return false };
+    std::env::split_paths(&path).any(|folder| {
+        let programs = LAUNCHERS.iter().filter_map(|argv| argv.first());
+        programs.into_iter().any(|program| folder.join(program).is_file())
+    })
 }
 
 #[cfg(all(test, unix))]
@@ -215,5 +233,23 @@ mod tests {
         assert!(with(&["WAYLAND_DISPLAY", "SSH_TTY"]));
         assert!(with(&["DISPLAY", "container"]));
         assert!(!with(&["SSH_TTY", "BROWSER"]));
+    }
+
+    #[test]
+    fn a_container_with_display_and_opener_is_a_desktop() {
+        let dir = Scratch::new();
+        let in_toolbox = |name: &str| match name {
+            "PATH" => Some(dir.path("").into_os_string()),
+            "container" | "WAYLAND_DISPLAY" => Some(OsString::from("x")),
+            _ => None,
+        };
+        assert!(is_headless(in_toolbox), "nothing to open a page with");
+        fs::write(dir.path("xdg-open"), "").unwrap();
+        assert!(!is_headless(in_toolbox));
+        assert!(is_headless(|name| in_toolbox(name).filter(|_| name != "WAYLAND_DISPLAY")));
+        assert!(is_headless(|name| match name {
+            "SSH_CLIENT" => Some(OsString::from("192.0.2.7 50000 22")),
+            _ => in_toolbox(name),
+        }));
     }
 }

@@ -50,7 +50,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::quoted;
 
@@ -58,9 +58,8 @@ mod tests {
     fn a_shell_reads_back_what_was_quoted() {
         for text in ["/tmp/a-b_c.d", "/tmp/with blank", "it's", "$HOME", "a\"b", ""] {
             let script = format!("printf %s {}", quoted(text));
-            let Ok(output) = std::process::Command::new("sh").args(["-c", &script]).output() else {
-                return; // a system without a shell has nothing to copy into one
-            };
+            let output = std::process::Command::new("sh").args(["-c", &script]).output();
+            let output = output.expect("only systems with a shell have a demo");
             assert_eq!(String::from_utf8_lossy(&output.stdout), text);
         }
     }

@@ -1,6 +1,6 @@
 //! The callback server of one login, and addresses that are pasted instead.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -33,29 +33,19 @@ pub(crate) struct Callback {
 
 impl Callback {
     /// Listens on the first of `ports` that is free. The first of `addresses` must work, the
-    /// others are tried. Returns the port.
+    /// others are tried. Returns the first as it is.
     pub(crate) fn open(
         addresses: &[SocketAddr],
         ports: &[u16],
         tls: Option<&Arc<ServerTls>>,
         desk: &Arc<Desk<Input>>,
-    ) -> Result<(Self, u16), ListenTrouble> {
-        let (first, others) = addresses.split_first().ok_or(ListenTrouble::Other)?;
+    ) -> Result<(Self, SocketAddr), ListenTrouble> {
         let mut trouble = ListenTrouble::Other;
         for port in ports {
-            let listener = match Listener::bind_all(&[SocketAddr::new(first.ip(), *port)]) {
-                Ok(listener) => listener,
-                Err(error) => {
-                    trouble = trouble_of(&error);
-                    continue;
-                }
-            };
-            let port = listener.addresses().first().map_or(*port, SocketAddr::port);
-            let mut listeners = vec![listener];
-            for other in others {
-                listeners.extend(Listener::bind_all(&[SocketAddr::new(other.ip(), port)]));
+            match bind(addresses, *port) {
+                Ok((listeners, at)) => return Ok((Self::serve(listeners, tls, desk), at)),
+                Err(error) => trouble = trouble_of(&error),
             }
-            return Ok((Self::serve(listeners, tls, desk), port));
         }
         Err(trouble)
     }
@@ -91,6 +81,29 @@ impl Callback {
         };
         let _ = within(CLOSE_MILLIS, all).await;
     }
+}
+
+/// All sockets of one port. Where another program has the port at one of the addresses it is not
+/// free, as a browser that is sent to `localhost` may go to that program.
+fn bind(addresses: &[SocketAddr], port: u16) -> Result<(Vec<Listener>, SocketAddr), BindError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    let mut at: Option<SocketAddr> = None;
+    for address in addresses {
+        let wanted = SocketAddr::new(address.ip(), at.map_or(port, |at| at.port()));
+        match Listener::bind_all(&[wanted]) {
+            Ok(listener) => {
+                at = at.or_else(|| listener.addresses().first().copied());
+                listeners.push(listener);
+            }
+            Err(error) if at.is_none() || (port != 0 && error.problem == BindProblem::InUse) => {
+                return Err(error);
+            }
+            // No such address here: a machine without IPv6, say.
+            Err(_) => {}
+        }
+    }
+    let nowhere = || SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), port);
+    Ok((listeners, at.unwrap_or_else(nowhere)))
 }
 
 async fn until_closed(stopped: Receiver<()>) {
@@ -135,7 +148,8 @@ pub(crate) fn read_pasted(inputs: Sender<Input>, on_nonsense: impl Fn() + Send +
         let mut stdin = std::io::stdin().lock();
         for number in PASTED.. {
             let mut line = Zeroizing::new(String::with_capacity(LINE_BYTES_MAX));
-            match stdin.read_line(&mut line) {
+            let cap = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+            match (&mut stdin).take(cap).read_line(&mut line) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return,
             }

@@ -1,5 +1,6 @@
 //! Does what the login machine orders.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use exchange_core::http::Response;
@@ -44,7 +45,7 @@ pub(crate) struct LoginHands {
     pub(crate) desk: Arc<Desk<Input>>,
     pub(crate) callback: Option<Callback>,
     pub(crate) closing: Vec<smol::Task<()>>,
-    pub(crate) port: u16,
+    pub(crate) listening: Option<SocketAddr>,
     pub(crate) reads_pasted: bool,
     pub(crate) no_entropy: Option<NoEntropy>,
     pub(crate) ended: Option<Result<Outcome, LoginError>>,
@@ -82,10 +83,10 @@ impl Hands<LoginMachine> for LoginHands {
                 let tls = self.callback_tls.as_ref();
                 let opened = Callback::open(&addresses, &self.ports, tls, &self.desk);
                 let input = match (opened, callback::authorization_entropy()) {
-                    (Ok((callback, port)), Ok(entropy)) => {
+                    (Ok((callback, at)), Ok(entropy)) => {
                         self.callback = Some(callback);
-                        self.port = port;
-                        Input::Listening { effect, port, entropy }
+                        self.listening = Some(at);
+                        Input::Listening { effect, port: at.port(), entropy }
                     }
                     (Err(why), _) => Input::ListenFailed { effect, why },
                     (Ok(_), Err(_)) => Input::ListenFailed { effect, why: ListenTrouble::Other },
@@ -201,9 +202,17 @@ impl LoginHands {
         }
     }
 
+    fn read_pasted(&mut self) {
+        if self.surroundings.can_type && !self.reads_pasted {
+            self.reads_pasted = true;
+            let voice = self.voice.clone();
+            callback::read_pasted(self.inputs.clone(), move || voice.attention(NOT_THIS_LOGIN));
+        }
+    }
+
     fn tell(&mut self, notice: &Notice) {
         let now = clock::now().wall;
-        self.voice.notice(notice, &self.surroundings, self.port, now);
+        self.voice.notice(notice, &self.surroundings, self.listening, now);
         match notice {
             Notice::Written { context, facts } => {
                 self.voice.result(true, context, &self.place.destination, facts, now);
@@ -212,17 +221,10 @@ impl LoginHands {
                     remarks.iter().for_each(|remark| self.voice.progress(remark));
                 }
             }
-            Notice::OpenUrl { browser: false, .. }
-                if self.surroundings.headless
-                    && self.surroundings.can_type
-                    && !self.reads_pasted =>
-            {
-                self.reads_pasted = true;
-                let voice = self.voice.clone();
-                callback::read_pasted(self.inputs.clone(), move || {
-                    voice.attention(NOT_THIS_LOGIN);
-                });
+            Notice::OpenUrl { browser: false, .. } if self.surroundings.headless => {
+                self.read_pasted();
             }
+            Notice::BrowserNotStarted if self.surroundings.is_remote => self.read_pasted(),
             Notice::OpenUrl { .. }
             | Notice::UsingCachedToken
             | Notice::Refreshing

@@ -100,7 +100,7 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
         place: Arc::clone(&place),
         given: given.map(Arc::new),
         requests,
-        port: ports.first().copied().unwrap_or_default(),
+        listening: None,
         ports,
         callback_tls,
         nodes,

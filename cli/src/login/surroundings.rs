@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use exchange_smol::browser::is_headless;
+use exchange_smol::browser::{is_headless, is_in_container};
 
 use crate::args;
 
@@ -13,6 +13,9 @@ use crate::args;
 pub(crate) struct Surroundings {
     /// Whether a browser started here would be seen by nobody.
     pub(crate) headless: bool,
+    /// Whether the person may sit at another machine, so that a browser there does not reach this
+    /// one.
+    pub(crate) is_remote: bool,
     /// Whether somebody can type.
     pub(crate) can_type: bool,
     /// Whether what is said goes to a terminal that can show a QR code.
@@ -43,6 +46,8 @@ impl Surroundings {
         let is_set = |name| text(name).is_some_and(|value| !value.is_empty());
         Self {
             headless: is_headless(&variable),
+            is_remote: ["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"].into_iter().any(is_set)
+                || is_in_container(&variable),
             can_type: stdin,
             shows_pictures: stderr && text("TERM").is_none_or(|term| term != "dumb"),
             has_terminal: stdin || stderr,
@@ -70,12 +75,25 @@ impl Surroundings {
             && (says_how || self.has_terminal || !(args.watch || self.is_automation))
     }
 
-    /// The command that brings `port` of this machine to the person's own.
-    pub(crate) fn tunnel(&self, port: u16) -> Option<String> {
-        let ssh = self.ssh.as_ref()?;
-        let user = ssh.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-        let other_port = if ssh.port == 22 { String::new() } else { format!("-p {} ", ssh.port) };
-        Some(format!("ssh -N -L {port}:127.0.0.1:{port} {other_port}{user}{}", ssh.host))
+    /// The command, for the machine that has a browser, that brings a port of its own to `at`
+    /// here. Only somebody who came by SSH can be told the whole of it.
+    pub(crate) fn tunnel(&self, at: SocketAddr) -> String {
+        let port = at.port();
+        let here = match at.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        let whom = self.ssh.as_ref().map_or_else(
+            || "<this machine>".to_owned(),
+            |ssh| {
+                let user = ssh.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+                let port = if ssh.port == 22 { String::new() } else { format!("-p {} ", ssh.port) };
+                format!("{port}{user}{}", ssh.host)
+            },
+        );
+        format!("ssh -N -L {port}:{here}:{port} {whom}")
     }
 }
 
@@ -119,17 +137,27 @@ mod tests {
 
     #[test]
     fn the_tunnel_goes_back_the_way_the_person_came() {
-        let ssh = |user, connection| {
-            with(true, &[("USER", user), ("SSH_CONNECTION", connection)]).tunnel(8900)
+        let ssh = |user, connection, at: &str| {
+            let at = at.parse().expect("an address");
+            with(true, &[("USER", user), ("SSH_CONNECTION", connection)]).tunnel(at)
         };
+        let v4 = "192.0.2.7 50000 192.0.2.1 22";
+        assert_eq!(ssh("ann", v4, "127.0.0.1:8900"), "ssh -N -L 8900:127.0.0.1:8900 ann@192.0.2.1");
         assert_eq!(
-            ssh("ann", "192.0.2.7 50000 192.0.2.1 22").as_deref(),
-            Some("ssh -N -L 8900:127.0.0.1:8900 ann@192.0.2.1")
+            ssh("a;b", "2001:db8::7 50000 2001:db8::1 2222", "[::1]:8901"),
+            "ssh -N -L 8901:[::1]:8901 -p 2222 2001:db8::1"
         );
+        assert_eq!(ssh("ann", v4, "0.0.0.0:80"), "ssh -N -L 80:127.0.0.1:80 ann@192.0.2.1");
         assert_eq!(
-            ssh("a;b", "2001:db8::7 50000 2001:db8::1 2222").as_deref(),
-            Some("ssh -N -L 8900:127.0.0.1:8900 -p 2222 2001:db8::1")
+            ssh("ann", "UNKNOWN 65535 UNKNOWN 65535", "[::]:8900"),
+            "ssh -N -L 8900:[::1]:8900 <this machine>"
         );
-        assert_eq!(ssh("ann", "nonsense"), None);
+    }
+
+    #[test]
+    fn a_person_who_came_by_ssh_sits_elsewhere() {
+        assert!(with(true, &[("SSH_TTY", "/dev/pts/0"), ("BROWSER", "w3m")]).is_remote);
+        assert!(!with(true, &[("SSH_TTY", "/dev/pts/0"), ("BROWSER", "w3m")]).headless);
+        assert!(with(true, &[("container", "podman")]).is_remote);
     }
 }

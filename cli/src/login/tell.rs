@@ -1,5 +1,7 @@
 //! What a login says: progress on standard error, the result on standard output.
 
+use std::net::SocketAddr;
+
 use exchange_core::login::{CertificateFacts, Notice};
 use exchange_core::machine::UnixTime;
 use exchange_core::types::{ContextName, GoDuration, Rfc3339};
@@ -39,12 +41,12 @@ impl Voice {
         terminal::error_line(text);
     }
 
-    /// Passes a notice on. `port` is where the callback server listens.
+    /// Passes a notice on. `listening` is where the callback server is, if there is one.
     pub(crate) fn notice(
         &self,
         notice: &Notice,
         surroundings: &Surroundings,
-        port: u16,
+        listening: Option<SocketAddr>,
         now: UnixTime,
     ) {
         match notice {
@@ -61,12 +63,21 @@ impl Voice {
                     "Open this address to log in"
                 };
                 self.attention(&format!("{how}:\n\n  {}\n", url.as_str()));
-                if surroundings.headless && !browser {
-                    self.attention(&elsewhere(surroundings, port));
+                if surroundings.headless
+                    && !browser
+                    && let Some(at) = listening
+                {
+                    self.attention("There is no browser here.");
+                    self.attention(&elsewhere(surroundings, at));
                 }
             }
             Notice::BrowserNotStarted => {
                 self.attention("No browser could be started: open the address above by hand.");
+                if surroundings.is_remote
+                    && let Some(at) = listening
+                {
+                    self.attention(&elsewhere(surroundings, at));
+                }
             }
             Notice::DeviceCode { page, complete, user_code, expires_secs } => {
                 let short = page.as_str();
@@ -194,17 +205,11 @@ fn picture(address: &str) -> Option<String> {
 }
 
 /// What to do where the browser is on another machine.
-fn elsewhere(surroundings: &Surroundings, port: u16) -> String {
-    let mut text = match surroundings.tunnel(port) {
-        Some(command) => format!(
-            "There is no browser here. On the machine that has one, run this first and leave it \
-             running:\n\n  {command}\n"
-        ),
-        None => format!(
-            "There is no browser here. Forward port {port} of the machine that has one to \
-             127.0.0.1:{port} here, for example with ssh -L {port}:127.0.0.1:{port}"
-        ),
-    };
+fn elsewhere(surroundings: &Surroundings, at: SocketAddr) -> String {
+    let mut text = format!(
+        "On the machine that has a browser, run this first and leave it running:\n\n  {}\n",
+        surroundings.tunnel(at)
+    );
     if surroundings.can_type {
         text.push_str(
             "\nOr log in without: the last page does not load then; paste its address here.",

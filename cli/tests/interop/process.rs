@@ -17,6 +17,8 @@ pub(crate) enum Tool {
     Curl,
     OpenSsl,
     Go,
+    XdgOpen,
+    Chromium,
 }
 
 /// Whether all of them are here; says which are not. In CI each must be, unless `ALLOW_SKIP`
@@ -30,6 +32,12 @@ pub(crate) fn have(tools: &[Tool]) -> bool {
         Tool::Curl => !answers("curl", "--version"),
         Tool::OpenSsl => !answers("openssl", "version"),
         Tool::Go => go().is_none(),
+        Tool::XdgOpen => found("xdg-open").is_none() || found("xdg-mime").is_none(),
+        Tool::Chromium => {
+            found("chromium").is_none()
+                || !answers("node", "--version")
+                || !scripts().join("node_modules/playwright-core").exists()
+        }
     };
     let named = |tool: &Tool| match tool {
         Tool::Provider => "oidc-provider (node, and npm ci in cli/tests/interop/provider)",
@@ -37,15 +45,28 @@ pub(crate) fn have(tools: &[Tool]) -> bool {
         Tool::Curl => "curl",
         Tool::OpenSsl => "openssl",
         Tool::Go => "go",
+        Tool::XdgOpen => "xdg-open (xdg-utils)",
+        Tool::Chromium => "chromium (and node, and npm ci in cli/tests/browser)",
     };
     let missing: Vec<&str> = tools.iter().filter(missing).map(named).collect();
-    let allowed = env::var("ALLOW_SKIP").unwrap_or_default();
-    for name in &missing {
-        let allowed = allowed.contains(name.split(' ').next().unwrap());
-        assert!(env::var_os("CI").is_none() || allowed, "no {name}, which CI must have");
-        println!("skipped: no {name}");
-    }
+    missing.iter().for_each(|name| skipped(name, "which CI must have"));
     missing.is_empty()
+}
+
+/// Says that a test does not run for want of `what`; in CI that is allowed only by `ALLOW_SKIP`.
+pub(crate) fn skipped(what: &str, why: &str) {
+    let allowed = env::var("ALLOW_SKIP").unwrap_or_default();
+    let allowed = allowed.contains(what.split(' ').next().unwrap());
+    assert!(env::var_os("CI").is_none() || allowed, "no {what}, {why}");
+    println!("skipped: no {what}, {why}");
+}
+
+/// Where a program is. The system's own ones are not in everybody's `PATH`.
+pub(crate) fn found(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let folders = env::split_paths(&path).chain(system);
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn answers(program: &str, flag: &str) -> bool {
@@ -57,6 +78,11 @@ fn answers(program: &str, flag: &str) -> bool {
 /// The programs of this folder.
 pub(crate) fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
+}
+
+/// The scripts for a real browser.
+pub(crate) fn scripts() -> PathBuf {
+    programs().with_file_name("browser")
 }
 
 /// The Go program, built once.
@@ -108,6 +134,13 @@ impl Folder {
         let path = self.file(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
+}
+
+/// Writes a program for the shell; `$1` and so on are what it is called with.
+pub(crate) fn shell_script(path: &Path, lines: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::write(path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 impl Drop for Folder {

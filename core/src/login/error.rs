@@ -340,7 +340,11 @@ fn oauth_code(error: &OAuthError) -> &'static str {
         | OAuthCode::LoginRequired
         | OAuthCode::AccountSelectionRequired
         | OAuthCode::ConsentRequired
-        | OAuthCode::RequestParameter
+        | OAuthCode::InvalidRequestUri
+        | OAuthCode::InvalidRequestObject
+        | OAuthCode::RequestNotSupported
+        | OAuthCode::RequestUriNotSupported
+        | OAuthCode::RegistrationNotSupported
         | OAuthCode::InvalidTarget
         | OAuthCode::Other(_) => "login.provider_error",
     }

@@ -188,7 +188,7 @@ impl LoginMachine {
                 self.ask_again(now, request, asked.port, entropy);
             }
             Some(CallbackVerdict::Fail(failure)) => {
-                self.answer(request, Page::Failed);
+                self.answer(request, page_of(&failure));
                 self.fail(now, LoginError::Callback(failure));
             }
             Some(CallbackVerdict::Wait { page, reason }) => {
@@ -399,5 +399,16 @@ impl LoginMachine {
             Err(error) => return self.fail(now, LoginError::Provider(Step::Token, error)),
         }
         self.state = State::DeviceWaiting(login);
+    }
+}
+
+const fn page_of(failure: &CallbackFailure) -> Page {
+    match failure {
+        CallbackFailure::Provider(OAuthError { code: OAuthCode::AccessDenied, .. }) => {
+            Page::Declined
+        }
+        CallbackFailure::Provider(_)
+        | CallbackFailure::IssMissing
+        | CallbackFailure::IssMismatch => Page::Failed,
     }
 }

@@ -42,8 +42,16 @@ pub enum OAuthCode {
     AccountSelectionRequired,
     /// OpenID Connect Core 3.1.2.6: the person must consent first.
     ConsentRequired,
-    /// OpenID Connect Core 3.1.2.6, `request_uri`, `request` or `registration` refused.
-    RequestParameter,
+    /// OpenID Connect Core 3.1.2.6: a `request_uri` cannot be used.
+    InvalidRequestUri,
+    /// OpenID Connect Core 3.1.2.6: a request object cannot be used.
+    InvalidRequestObject,
+    /// OpenID Connect Core 3.1.2.6: no `request` parameter here.
+    RequestNotSupported,
+    /// OpenID Connect Core 3.1.2.6: no `request_uri` parameter here.
+    RequestUriNotSupported,
+    /// OpenID Connect Core 3.1.2.6: no `registration` parameter here.
+    RegistrationNotSupported,
     /// RFC 8707 2: the `resource` is not known.
     InvalidTarget,
     /// A code no standard we know defines, cut and cleaned.
@@ -81,11 +89,11 @@ impl OAuthCode {
             "login_required" => Self::LoginRequired,
             "account_selection_required" => Self::AccountSelectionRequired,
             "consent_required" => Self::ConsentRequired,
-            "invalid_request_uri"
-            | "invalid_request_object"
-            | "request_not_supported"
-            | "request_uri_not_supported"
-            | "registration_not_supported" => Self::RequestParameter,
+            "invalid_request_uri" => Self::InvalidRequestUri,
+            "invalid_request_object" => Self::InvalidRequestObject,
+            "request_not_supported" => Self::RequestNotSupported,
+            "request_uri_not_supported" => Self::RequestUriNotSupported,
+            "registration_not_supported" => Self::RegistrationNotSupported,
             "invalid_target" => Self::InvalidTarget,
             other => Self::Other(sanitise(other, 64)),
         }
@@ -112,7 +120,11 @@ impl OAuthCode {
             Self::LoginRequired => "login_required",
             Self::AccountSelectionRequired => "account_selection_required",
             Self::ConsentRequired => "consent_required",
-            Self::RequestParameter => "request_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidTarget => "invalid_target",
             Self::Other(name) => name,
         }
@@ -160,7 +172,11 @@ impl OAuthCode {
             | Self::ConsentRequired => {
                 "the provider wants to talk to you first: log in without prompt=none"
             }
-            Self::RequestParameter => {
+            Self::InvalidRequestUri
+            | Self::InvalidRequestObject
+            | Self::RequestNotSupported
+            | Self::RequestUriNotSupported
+            | Self::RegistrationNotSupported => {
                 "the provider does not support an extra parameter: check --auth-param"
             }
             Self::InvalidTarget => "the provider does not know the resource: check --auth-param",
@@ -217,7 +233,11 @@ mod tests {
             "login_required",
             "account_selection_required",
             "consent_required",
+            "invalid_request_uri",
+            "invalid_request_object",
             "request_not_supported",
+            "request_uri_not_supported",
+            "registration_not_supported",
             "invalid_target",
         ] {
             let code = OAuthCode::from_name(name);
