@@ -339,10 +339,10 @@ class Login(Script):
         self.browser()
         self.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code")
 
-    def exchange(self, at: int, effect: int, *expect: str, token_save: str = "") -> None:
+    def exchange(self, at: int, effect: int, *expect: str, write: str = "") -> None:
         """Seed, exchange, file; `effect` is the first, the seed's."""
         self.step(at, f"post {effect + 1} {EXCHANGE}", seeded={"effect": effect, "seed": 5})
-        self.step(at + 100, f"write {effect + 2} oidc{token_save}",
+        self.step(at + 100, f"write {effect + 2} oidc{write}",
                   exchanged={"effect": effect + 1, "certificate": {"secs": 300}})
         self.step(at + 110, *expect, written={"effect": effect + 2})
 
@@ -352,7 +352,298 @@ with Login("login-browser", "from nothing to a certificate; the browser hears of
     s.redeem()
     s.fetched(2_100, 4, "save 5 id refresh", json=tokens())
     s.step(2_110, "draw seed 6", saved={"effect": 5})
-    s.exchange(2_120, 6, "answer 1: 200", "stop listening", "tell written", "save 9 id refresh server", token_save=" current")
+    s.exchange(2_120, 6, "answer 1: 200", "stop listening", "tell written", "save 9 id refresh server", write=" current")
     s.step(2_300, "finished written", saved={"effect": 9})
+
+# ---------------------------------------------------------------- callbacks
+
+WAITS = {
+    "state-wrong": (111, f"?code=c&state={octets(3)}", {}, "400"),
+    "state-missing": (111, "?code=c", {}, "400"),
+    "state-twice": (111, f"?code=c&state={STATE}&state={STATE}", {}, "400"),
+    "code-twice": (112, f"?code=c&code=d&state={STATE}", {}, "400"),
+    "code-and-error": (112, f"?code=c&error=access_denied&state={STATE}", {}, "400"),
+    "head": (117, f"?code=c&state={STATE}", {"method": "HEAD"}, "204"),
+    "options": (117, f"?code=c&state={STATE}", {"method": "OPTIONS"}, "204"),
+    "rebinding": (118, f"?code=c&state={STATE}", {"headers": [["host", "evil.test:8900"]]}, "400"),
+}
+for slug, (number, query, more, status) in WAITS.items():
+    with Login(f"login-callback-{slug}", "not the answer that is awaited: the login goes on and ends well",
+               f"oidc attack {number}") as s:
+        s.browser()
+        s.callback(1_000, query, f"answer 1: {status}", **more)
+        s.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code", request=2)
+
+with Login("login-callback-favicon", "another path is not the callback", "oidc attack 117") as s:
+    s.browser()
+    s.step(1_000, "answer 1: 404", callback={"request": 1, "target": "/favicon.ico", "entropy": 40})
+    s.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code", request=2)
+
+with Login("login-callback-error-without-state", "any page can send an error: it is shown three times, and ends nothing",
+           "oidc attack 115") as s:
+    s.browser()
+    for n in range(1, 6):
+        shown = ("tell unproven error",) if n <= 3 else ()
+        s.callback(1_000 * n, "?error=access_denied&error_description=%1B%5B2J", f"answer {n}: 400", *shown, request=n)
+    s.callback(9_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code", request=6)
+
+ENDS = {
+    "denied": (114, f"?error=access_denied&error_description=%3Cscript%3E%1B%5B2J&state={STATE}", "login.access_denied"),
+    "iss-other": (113, f"?code=c&iss=https%3A%2F%2Fevil.example&state={STATE}", "login.iss_mismatch"),
+}
+for slug, (number, query, code) in ENDS.items():
+    with Login(f"login-callback-{slug}", "an answer to this login that ends it", f"oidc attack {number}; oidc attack 116") as s:
+        s.browser()
+        s.callback(1_000, query, "answer 1: 400", "stop listening", f"failed {code}")
+
+with Login("login-callback-iss-missing", "the provider promised iss and left it out", "oidc attack 113; RFC 9207") as s:
+    s.browser(USUAL | {"authorization_response_iss_parameter_supported": True})
+    s.callback(1_000, f"?code=c&state={STATE}", "answer 1: 400", "stop listening", "failed login.iss_missing")
+
+with Login("login-only-strangers", "only answers with another state came", "compat section 10") as s:
+    s.browser()
+    s.callback(1_000, f"?code=c&state={octets(3)}", "answer 1: 400")
+    s.step(300_009)
+    s.step(300_010, "stop listening", "failed login.state_mismatch")
+
+with Login("login-nobody-comes", "five minutes, then it is over", "compat section 10") as s:
+    s.browser()
+    s.step(300_009)
+    s.step(300_010, "stop listening", "failed login.timed_out")
+
+with Login("login-interrupted", "Ctrl-C while waiting for the browser", "compat section 10") as s:
+    s.browser()
+    s.step(1_000, "stop listening", "failed login.interrupted", interrupt={})
+
+with Login("login-no-offline-access", "asked again without offline_access in the same browser", "RFC 6749 section 4.1.2.1") as s:
+    s.browser()
+    s.callback(1_000, f"?error=invalid_scope&state={STATE}", "tell without offline access", f"answer 1: 303 {AUTH}")
+    s.callback(2_000, f"?code=c&state={octets(40)}", f"post 4 {TOKEN} authorization_code", request=2)
+
+for why in ("in_use", "denied", "other"):
+    with Login(f"login-listen-{why.replace('_', '-')}", "nobody can listen on the port", "compat section 10") as s:
+        s.loaded("tell login needed", f"fetch 2 {METADATA}")
+        s.fetched(20, 2, "listen 3 127.0.0.1:8900", json=USUAL)
+        s.step(30, "failed login.listen_failed", listen_failed={"effect": 3, "why": why})
+
+with Login("login-browser-failed", "no browser starts: the address is on the terminal", "RFC 8252 section 7.3") as s:
+    s.browser()
+    s.step(40, "tell browser not started", browser_failed={})
+    s.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code")
+
+# ---------------------------------------------------------------- the token endpoint
+
+ANSWERS = {
+    "redirect": (120, {"status": 307, "headers": [["location", "https://evil.example/token"]]}, "login.provider_answer"),
+    "error-in-200": (120, {"json": {"error": "invalid_grant"}}, "login.provider_error"),
+    "html": (120, {"text": "<html></html>"}, "login.provider_answer"),
+    "nonce-other": (121, {"json": tokens(id_token=id_token(nonce=octets(9)))}, "token.nonce_mismatch"),
+    "nonce-missing": (121, {"json": tokens(id_token=id_token())}, "token.nonce_mismatch"),
+    "at-hash": (121, {"json": tokens(id_token=id_token(nonce=NONCE, at_hash=octets(9)))}, "token.at_hash_mismatch"),
+    "mac": (121, {"json": tokens(token_type="mac")}, "login.provider_answer"),
+    "no-id-token": (121, {"json": tokens(id_token=None)}, "login.no_id_token"),
+    "audience": (121, {"json": tokens(id_token=id_token(nonce=NONCE, aud="another"))}, "token.audience_mismatch"),
+    "unreachable": (94, {"error": "fetch.timeout"}, "login.provider_unreachable"),
+    "untrusted": (109, {"error": "fetch.untrusted_certificate"}, "login.provider_unreachable"),
+}
+for slug, (number, reply, code) in ANSWERS.items():
+    with Login(f"login-token-{slug}", "an answer of the token endpoint that ends the login; nothing is sent again",
+               f"oidc attack {number}") as s:
+        s.redeem()
+        s.fetched(2_100, 4, "answer 1: 400", "stop listening", f"failed {code}", **reply)
+
+for slug, number, change, code in [
+    ("issuer", 90, {"issuer": ISSUER + "/"}, "discovery.issuer_mismatch"),
+    ("script", 126, {"authorization_endpoint": "javascript:alert(1)"}, "discovery.endpoint_invalid"),
+    ("file", 126, {"authorization_endpoint": "file:///etc/passwd"}, "discovery.endpoint_invalid"),
+    ("escape", 126, {"authorization_endpoint": AUTH + "\u001b[2J"}, "discovery.endpoint_invalid"),
+]:
+    with Login(f"login-metadata-{slug}", "metadata that is refused before anything is opened", f"oidc attack {number}") as s:
+        s.loaded("tell login needed", f"fetch 2 {METADATA}")
+        s.fetched(20, 2, f"failed {code}", json=USUAL | change)
+
+# ---------------------------------------------------------------- without a person
+
+with Login("login-still-fresh", "nothing to do", "compat section 10") as s:
+    s.loaded("finished still fresh", entry=entry(3600) | {"server": "https://oidc.example.com"}, context={"secs": 300})
+
+with Login("login-cached", "a cached token that is still good is exchanged at once", "compat section 11") as s:
+    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.exchange(20, 2, "tell written", "save 5 id refresh server", write=" current")
+    s.step(140, "finished written", saved={"effect": 5})
+
+with Login("login-refresh", "a refresh happens under the lock and is stored before anything else", "RFC 6749 section 6",
+           nobody_there=True) as s:
+    s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+    s.fetched(20, 2, "lock 3", json=USUAL)
+    s.step(30, "tell refreshing", f"post 4 {TOKEN} refresh_token", locked={"effect": 3, "entry": entry(-1)})
+    s.fetched(130, 4, "save 5 id refresh", json=tokens(id_token=id_token()))
+    s.step(140, "release lock", "draw seed 6", saved={"effect": 5})
+    s.exchange(150, 6, "tell written", "save 9 id refresh server")
+
+with Login("login-refreshed-by-another", "what another process has refreshed meanwhile is used", "oidc attack 124") as s:
+    s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+    s.fetched(20, 2, "lock 3", json=USUAL)
+    s.step(30, "release lock", "draw seed 4", locked={"effect": 3, "entry": entry(3600, "refresh-9")})
+
+with Login("login-lock-busy", "a lock that is never given back ends the login", "oidc attack 124") as s:
+    s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+    s.fetched(20, 2, "lock 3", json=USUAL)
+    s.step(30, "failed login.busy", lock_failed={"effect": 3, "busy": True})
+
+for there in (True, False):
+    with Login("login-invalid-grant" + ("" if there else "-nobody-there"),
+               "a refresh token that is refused: a person logs in, or nobody does", "RFC 6749 section 5.2",
+               nobody_there=not there) as s:
+        s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+        s.fetched(20, 2, "lock 3", json=USUAL)
+        s.step(30, "tell refreshing", f"post 4 {TOKEN} refresh_token", locked={"effect": 3, "entry": entry(-1)})
+        asked = ("tell refresh refused", "tell login needed", "listen 5 127.0.0.1:8900")
+        s.fetched(130, 4, "forget tokens", "release lock", *(asked if there else ("failed login.provider_error",)),
+                  status=400, json={"error": "invalid_grant"})
+
+with Login("login-refresh-other-subject", "a refresh that gives the tokens of somebody else", "oidc attack 122") as s:
+    s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+    s.fetched(20, 2, "lock 3", json=USUAL)
+    s.step(30, "tell refreshing", f"post 4 {TOKEN} refresh_token", locked={"effect": 3, "entry": entry(-1)})
+    s.fetched(130, 4, "forget tokens", "release lock", "failed login.subject_changed", json=tokens(id_token=id_token(sub="eve")))
+
+with Login("login-refresh-other-issuer", "a refresh that gives the tokens of another provider", "oidc attack 122") as s:
+    s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+    s.fetched(20, 2, "lock 3", json=USUAL)
+    s.step(30, "tell refreshing", f"post 4 {TOKEN} refresh_token", locked={"effect": 3, "entry": entry(-1)})
+    s.fetched(130, 4, "save 5 refresh", json=tokens(id_token=id_token(iss="https://evil.example")))
+    s.step(140, "release lock", "failed token.issuer_mismatch", saved={"effect": 5})
+
+with Login("login-refresh-without-id-token", "some providers refresh without an ID token: a person logs in, once",
+           "oidc attack 123") as s:
+    s.loaded(f"fetch 2 {METADATA}", entry=entry(-1))
+    s.fetched(20, 2, "lock 3", json=USUAL)
+    s.step(30, "tell refreshing", f"post 4 {TOKEN} refresh_token", locked={"effect": 3, "entry": entry(-1)})
+    s.fetched(130, 4, "save 5 refresh", json=tokens(id_token=None))
+    s.step(140, "release lock", "tell login needed", "listen 6 127.0.0.1:8900", saved={"effect": 5})
+
+# ---------------------------------------------------------------- the exchange server
+
+NO = {"error": "invalid token", "code": "token.invalid", "hint": "log in again"}
+
+with Login("login-401-refresh-once", "a refused cached token is refreshed once, then a person logs in", "issue: tokens") as s:
+    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
+    s.fetched(120, 3, "tell token refused by server", f"fetch 4 {METADATA}", status=401, json=NO)
+    s.fetched(130, 4, "lock 5", json=USUAL)
+    s.step(140, "tell refreshing", f"post 6 {TOKEN} refresh_token", locked={"effect": 5, "entry": entry(3600)})
+    s.fetched(150, 6, "save 7 id refresh", json=tokens(id_token=id_token(iat=EPOCH + 1)))
+    s.step(160, "release lock", "draw seed 8", saved={"effect": 7})
+    s.step(170, f"post 9 {EXCHANGE}", seeded={"effect": 8, "seed": 6})
+    s.fetched(180, 9, "tell token refused by server", "tell login needed", "listen 10 127.0.0.1:8900", status=401, json=NO)
+
+for slug, reply, code in [
+    ("403", {"status": 403, "json": {"error": "no roles", "code": "rbac.no_role", "hint": "ask"}}, "server.refused"),
+    ("429", {"status": 429, "headers": [["retry-after", "7"]], "json": {"error": "rate limit exceeded"}}, "server.rate_limited"),
+    ("503", {"status": 503, "json": {"error": "identity provider unavailable"}}, "server.unavailable"),
+    ("untrusted", {"error": "fetch.untrusted_certificate"}, "server.unreachable"),
+    ("html", {"text": "<html></html>"}, "server.answer"),
+]:
+    with Login(f"login-server-{slug}", "the exchange server does not give a certificate", "compat section 3") as s:
+        s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+        s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
+        s.fetched(120, 3, f"failed {code}", **reply)
+
+with Login("login-certificate-of-another-key", "an answer whose key is not the one of its certificate", "invariant 3") as s:
+    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
+    s.step(120, "write 4 oidc current", exchanged={"effect": 3, "certificate": {"secs": 300, "old": True}})
+
+with Login("login-certificate-over", "an answer whose certificate has ended", "compat section 12") as s:
+    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
+    s.step(120, "failed pki.certificate_expired", exchanged={"effect": 3, "certificate": {"secs": 300, "age": 900}})
+
+with Login("login-not-written", "a talosconfig that cannot be written: the browser hears of it", "compat section 12") as s:
+    s.redeem()
+    s.fetched(2_100, 4, "save 5 id refresh", json=tokens())
+    s.step(2_110, "draw seed 6", saved={"effect": 5})
+    s.step(2_120, f"post 7 {EXCHANGE}", seeded={"effect": 6, "seed": 5})
+    s.step(2_220, "write 8 oidc current", exchanged={"effect": 7, "certificate": {"secs": 300}})
+    s.step(2_230, "answer 1: 400", "stop listening", "failed file.not_writable", write_failed={"effect": 8})
+
+with Login("login-not-stored", "tokens that cannot be stored: told, and the login goes on", "issue: tokens") as s:
+    s.redeem()
+    s.fetched(2_100, 4, "save 5 id refresh", json=tokens())
+    s.step(2_110, "tell tokens not stored", "draw seed 6", save_failed={"effect": 5})
+
+with Login("login-late-and-unknown-answers", "answers to orders that are over or never were change nothing", "style: correlation") as s:
+    s.browser()
+    s.fetched(40, 2, json=USUAL)
+    s.fetched(41, 77, json=USUAL)
+    s.step(42, written={"effect": 3})
+    s.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code")
+    s.callback(2_001, f"?code=d&state={STATE}", "answer 2: 409", request=2)
+
+# ---------------------------------------------------------------- device codes
+
+CODE = {"device_code": "device-1", "user_code": "WDJB-MJHT", "verification_uri": "https://idp.example.com/device",
+        "expires_in": 900, "interval": 5}
+
+
+def device(s: Login, **changed: object) -> None:
+    s.loaded("tell login needed", f"fetch 2 {METADATA}")
+    s.fetched(20, 2, f"post 3 {DEVICE} nothing", json=USUAL)
+    s.fetched(40, 3, "tell device code", json=CODE | changed)
+
+
+with Login("login-device-slow-down", "each slow_down adds five seconds", "oidc attack 125; RFC 8628 section 3.5", flow="device") as s:
+    device(s)
+    at, wait = 40, 5
+    for n in range(4, 7):
+        at += 1000 * wait
+        s.step(at - 1)
+        s.step(at, f"post {n} {TOKEN} device_code")
+        s.fetched(at, n, status=400, json={"error": "slow_down"})
+        wait += 5
+    assert wait == 20
+    s.step(at + 19_999)
+    s.step(at + 20_000, f"post 7 {TOKEN} device_code")
+    s.fetched(at + 20_100, 7, "save 8 id refresh", json=tokens(id_token=id_token()))
+
+for slug, interval, secs in [("zero", 0, 1), ("negative", -1, 1), ("huge", 10**9, 60)]:
+    with Login(f"login-device-interval-{slug}", "an interval out of all reason is brought into it", "oidc attack 125",
+               flow="device") as s:
+        device(s, interval=interval)
+        s.step(40 + 1000 * secs - 1)
+        s.step(40 + 1000 * secs, f"post 4 {TOKEN} device_code")
+
+for slug, address in [("script", "javascript:alert(1)"), ("file", "file:///etc/passwd"), ("escape", "https://idp.example.com/\u001b[2J")]:
+    with Login(f"login-device-uri-{slug}", "an address that is neither shown nor opened", "oidc attack 126", flow="device") as s:
+        s.loaded("tell login needed", f"fetch 2 {METADATA}")
+        s.fetched(20, 2, f"post 3 {DEVICE} nothing", json=USUAL)
+        s.fetched(40, 3, "failed login.provider_answer", json=CODE | {"verification_uri": address})
+
+with Login("login-device-denied", "the person says no at the other device", "RFC 8628 section 3.5", flow="device") as s:
+    device(s)
+    s.step(5_040, f"post 4 {TOKEN} device_code")
+    s.fetched(5_140, 4, "failed login.access_denied", status=400, json={"error": "access_denied"})
+
+# ---------------------------------------------------------------- watch, given tokens
+
+with Login("login-watch", "renews between half and four fifths of the certificate's life, and ends cleanly", "issue: watch",
+           watch=True) as s:
+    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.exchange(20, 2, "tell written", "save 5 id refresh server", write=" current")
+    s.step(140, "tell next renewal", saved={"effect": 5})
+    s.step(149_000)
+    s.step(241_000, "tell cached token", "draw seed 6")
+    s.step(242_000, "finished stopped", interrupt={})
+
+with Login("login-given", "a token from outside, no prompt, no store", "issue: machines", given=True) as s:
+    s.step(10, "draw seed 2", id_token_given={"effect": 1, "token": id_token()})
+    s.exchange(20, 2, "tell written", "finished written", write=" current")
+
+with Login("login-given-over", "a token from outside that has ended", "issue: machines", given=True) as s:
+    s.step(10, "failed token.expired", id_token_given={"effect": 1, "token": id_token(exp=EPOCH - 1)})
+
+with Login("login-given-unreadable", "a token from outside that cannot be read", "issue: machines", given=True) as s:
+    s.step(10, "failed file.not_readable", id_token_given={"effect": 1, "token": None})
 
 area.finish()
