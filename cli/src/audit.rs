@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use exchange_core::server::audit_verify::{
-    Fault, Finding, LINE_BYTES_MAX, Summary, Verifier, VerifierKey,
+    Finding, LINE_BYTES_MAX, Summary, Verifier, VerifierKey,
 };
 use exchange_smol::files;
 
@@ -72,20 +72,9 @@ impl Trouble {
                 let at = begins.iter().rev().find(|(begin, _)| *begin <= line);
                 let (begin, path) = at.copied().unwrap_or((1, path));
                 let place = format!("{}:{}", path.display(), line - begin + 1);
-                Failure::new(Class::Other, code(&fault), format!("{place}: {fault}"))
+                Failure::new(Class::Other, fault.code(), format!("{place}: {fault}"))
             }
         }
-    }
-}
-
-const fn code(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Unreadable => "audit.unreadable_line",
-        Fault::Unchained => "audit.unchained_line",
-        Fault::OutOfOrder { .. } => "audit.out_of_order",
-        Fault::Changed => "audit.changed",
-        Fault::BadSignature => "audit.bad_signature",
-        Fault::WrongRoot => "audit.wrong_root",
     }
 }
 

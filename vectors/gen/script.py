@@ -3,6 +3,8 @@
 What the machines must order is written here by hand, beside what happens to them.
 """
 
+import json
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -56,6 +58,12 @@ def jwks(*keys: tuple[str, int]) -> dict:
         return b64(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
     return {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": public(number)} for kid, number in keys]}
+
+
+def made(header: dict, claims: dict, key: int = 1) -> str:
+    """A token whose header has other members."""
+    text = ".".join(b64(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+    return f"{text}.{b64(Ed25519PrivateKey.from_private_bytes(bytes([key]) * 32).sign(text.encode()))}"
 
 
 def signed(group: str = "readers", kid: str = "k1", key: int = 1, **changed: object) -> dict:
@@ -115,6 +123,15 @@ with Server("server-refusals", "each refusal with its status, code and event; no
     s.ask(400, 4, signed(aud="another"), refused(4, "token.audience_mismatch"))
     s.ask(500, 5, signed(iss=ISSUER + "/"), refused(5, "token.issuer_slash"))
     s.ask(600, 6, "a.b", refused(6, "token.not_three_parts"))
+
+with Server("server-addresses-in-tokens", "an address in a token is never asked: no order but those of the provider",
+            "oidc attack 48; oidc attack 78") as s:
+    for n, name in enumerate(("jku", "x5u"), 1):
+        header = {"alg": "EdDSA", "kid": "k1", name: "https://evil.example/keys"}
+        s.ask(100 * n, n, made(header, signed()["claims"], key=2), refused(n))
+    s.ask(300, 3, signed(groups=None, _claim_names={"groups": "src1"},
+                         _claim_sources={"src1": {"endpoint": "http://169.254.169.254/"}}),
+          "respond 3: 403 rbac.membership_unknown; audit auth_success ana; audit access_denied rbac.membership_unknown ana")
 
 with Server("server-request-shapes", "a token of another type, twice, or in two places", "oidc attack 23; oidc attack 24") as s:
     shape = "respond {}: 400 request.invalid_json; audit request_refused request.invalid_json"

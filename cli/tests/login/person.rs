@@ -1,6 +1,7 @@
 //! A person logs in: browser, device code, the pages on the way, and what must not be printed.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
 use exchange_core::talosconfig::Talosconfig;
@@ -154,6 +155,22 @@ fn other_pages_cannot_end_a_login() {
     }
     assert_eq!(browse(&url).0, 200);
     assert_eq!(running.end().code, Some(0));
+}
+
+/// Whoever holds connections open at the callback port does not keep the answer out.
+#[test]
+fn silent_connections_do_not_hold_a_login_up() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let mut running = Running::start(home.login(&stub, &[]));
+    let url = running.login_url().unwrap();
+    let callback = url.split("redirect_uri=http%3A%2F%2F127.0.0.1%3A").nth(1).unwrap();
+    let port: u16 = callback.split('%').next().unwrap().parse().unwrap();
+    let open = || std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (silent, mut half) = (open(), open());
+    half.write_all(b"GET /callback?code=x HTTP/1.1\r\nhost: 127").unwrap();
+    assert_eq!(browse(&url).0, 200);
+    assert_eq!(running.end().code, Some(0));
+    drop((silent, half));
 }
 
 #[test]

@@ -177,6 +177,10 @@ fn algorithm(id: AlgorithmIdentifier<'_>, key: &[u8]) -> Result<KeyAlgorithm, Ke
     if id.algorithm != asn1::RSA_ENCRYPTION {
         return Err(KeyError::Unsupported);
     }
+    // Go, and so every node, reads no certificate whose RSA key lacks them (RFC 3279, 2.3.1).
+    if id.parameters != Some(AnyRef::NULL) {
+        return Err(KeyError::Malformed);
+    }
     let rsa = RsaPublicKey::from_der(key).map_err(|_| KeyError::Malformed)?;
     let modulus = rsa.modulus.as_bytes();
     let unused = modulus.first().map_or(0, |first| first.leading_zeros());

@@ -37,6 +37,21 @@ pub enum Fault {
     WrongRoot,
 }
 
+impl Fault {
+    /// Stable code: part of the public contract.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "audit.unreadable_line",
+            Self::Unchained => "audit.unchained_line",
+            Self::OutOfOrder { .. } => "audit.out_of_order",
+            Self::Changed => "audit.changed",
+            Self::BadSignature => "audit.bad_signature",
+            Self::WrongRoot => "audit.wrong_root",
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
