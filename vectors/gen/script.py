@@ -485,7 +485,7 @@ with Login("login-still-fresh", "nothing to do", "compat section 10") as s:
     s.loaded("finished still fresh", entry=entry(3600) | {"server": "https://oidc.example.com"}, context={"secs": 300})
 
 with Login("login-cached", "a cached token that is still good is exchanged at once", "compat section 11") as s:
-    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.loaded("tell using cached token", "draw seed 2", entry=entry(3600))
     s.exchange(20, 2, "tell written", "save 5 id refresh server", write=" current")
     s.step(140, "finished written", saved={"effect": 5})
 
@@ -545,7 +545,7 @@ with Login("login-refresh-without-id-token", "some providers refresh without an 
 NO = {"error": "invalid token", "code": "token.invalid", "hint": "log in again"}
 
 with Login("login-401-refresh-once", "a refused cached token is refreshed once, then a person logs in", "issue: tokens") as s:
-    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.loaded("tell using cached token", "draw seed 2", entry=entry(3600))
     s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
     s.fetched(120, 3, "tell token refused by server", f"fetch 4 {METADATA}", status=401, json=NO)
     s.fetched(130, 4, "lock 5", json=USUAL)
@@ -563,17 +563,17 @@ for slug, reply, code in [
     ("html", {"text": "<html></html>"}, "server.answer"),
 ]:
     with Login(f"login-server-{slug}", "the exchange server does not give a certificate", "compat section 3") as s:
-        s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+        s.loaded("tell using cached token", "draw seed 2", entry=entry(3600))
         s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
         s.fetched(120, 3, f"failed {code}", **reply)
 
 with Login("login-certificate-of-another-key", "an answer whose key is not the one of its certificate", "invariant 3") as s:
-    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.loaded("tell using cached token", "draw seed 2", entry=entry(3600))
     s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
     s.step(120, "write 4 oidc current", exchanged={"effect": 3, "certificate": {"secs": 300, "old": True}})
 
 with Login("login-certificate-over", "an answer whose certificate has ended", "compat section 12") as s:
-    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.loaded("tell using cached token", "draw seed 2", entry=entry(3600))
     s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
     s.step(120, "failed pki.certificate_expired", exchanged={"effect": 3, "certificate": {"secs": 300, "age": 900}})
 
@@ -646,11 +646,11 @@ with Login("login-device-denied", "the person says no at the other device", "RFC
 
 with Login("login-watch", "renews between half and four fifths of the certificate's life, and ends cleanly", "issue: watch",
            watch=True) as s:
-    s.loaded("tell cached token", "draw seed 2", entry=entry(3600))
+    s.loaded("tell using cached token", "draw seed 2", entry=entry(3600))
     s.exchange(20, 2, "tell written", "save 5 id refresh server", write=" current")
     s.step(140, "tell next renewal", saved={"effect": 5})
     s.step(149_000)
-    s.step(241_000, "tell cached token", "draw seed 6")
+    s.step(241_000, "tell using cached token", "draw seed 6")
     s.step(242_000, "finished stopped", interrupt={})
 
 with Login("login-given", "a token from outside, no prompt, no store", "issue: machines", given=True) as s:

@@ -381,25 +381,13 @@ fn fetch(effect: u64, request: &FetchRequest, memory: &mut Memory) -> String {
     format!("post {effect} {url} {grant}")
 }
 
-/// A notice by the name of its kind.
-const fn told(notice: &Notice) -> &'static str {
-    match notice {
-        Notice::UsingCachedToken => "cached token",
-        Notice::Refreshing => "refreshing",
-        Notice::LoginNeeded(_) => "login needed",
-        Notice::RefreshRefused(_) => "refresh refused",
-        Notice::OpenUrl { .. } => "open url",
-        Notice::BrowserNotStarted => "browser not started",
-        Notice::DeviceCode { .. } => "device code",
-        Notice::UnprovenError(_) => "unproven error",
-        Notice::WithoutOfflineAccess => "without offline access",
-        Notice::TokenRefusedByServer => "token refused by server",
-        Notice::TokensNotStored(_) => "tokens not stored",
-        Notice::NoLock => "no lock",
-        Notice::NoRefreshToken => "no refresh token",
-        Notice::ClockBehind { .. } => "clock behind",
-        Notice::Written { .. } => "written",
-        Notice::NextRenewal { .. } => "next renewal",
-        Notice::RenewalFailed { .. } => "renewal failed",
-    }
+/// A notice by the name of its kind, in words: a new kind is nothing to be decided here.
+fn told(notice: &Notice) -> String {
+    let name = format!("{notice:?}");
+    let name = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let words = name.chars().flat_map(|c| {
+        let blank = c.is_ascii_uppercase().then_some(' ');
+        blank.into_iter().chain([c.to_ascii_lowercase()])
+    });
+    words.collect::<String>().trim_start().into()
 }
