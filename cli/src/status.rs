@@ -18,6 +18,7 @@ use crate::login::context::{self, ContextError};
 use crate::login::paths::Places;
 use crate::login::store::{StoreError, TokenStore};
 use crate::login::tell::span;
+use crate::login::watcher;
 use crate::terminal;
 
 /// Exit code of `--check` when there is no usable certificate.
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &args::Status) -> Result<ExitCode, Failure> {
             false
         }
     };
+    report.watcher(watcher::look(&path, &name), now);
     match args.output {
         Format::Text => terminal::line(report.text.trim_end()),
         Format::Json => terminal::line(&format!("{:#}", report.value(usable))),
@@ -61,6 +63,7 @@ struct Report {
     context: String,
     token: Map<String, Value>,
     config: Map<String, Value>,
+    watcher: Value,
 }
 
 impl Report {
@@ -70,6 +73,7 @@ impl Report {
             context: name.as_str().to_owned(),
             token: Map::new(),
             config: Map::new(),
+            watcher: Value::Null,
         }
     }
 
@@ -78,6 +82,7 @@ impl Report {
             "context": self.context,
             "token": self.token,
             "talosconfig": self.config,
+            "watcher": self.watcher,
             "usable": usable,
         })
     }
@@ -245,6 +250,34 @@ impl Report {
         });
         self.config.insert("certificate".to_owned(), facts);
         state == "valid" && problem.is_none()
+    }
+
+    /// What a `login --watch` of this context does, or the last one did before it was killed.
+    fn watcher(&mut self, facts: Value, now: UnixTime) {
+        let text = |pointer: &str| facts.pointer(pointer).and_then(Value::as_str);
+        let running = facts.get("running") == Some(&Value::Bool(true));
+        let pid = facts.get("pid").and_then(Value::as_u64);
+        if running || pid.is_some() {
+            let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+            self.text.push_str("\n--- Watcher ---\n");
+            let since = text("/since").unwrap_or("-");
+            let line = if running {
+                format!("running (pid {pid}, since {since})")
+            } else {
+                format!("not running (the last one, pid {pid}, ended without a word)")
+            };
+            self.line("Status", &line);
+            let renewal = text("/next_renewal").filter(|_| running);
+            if let Some(at) = renewal.and_then(|at| at.parse::<Rfc3339>().ok()) {
+                self.line("Next renewal", &format!("{at} (in {})", span(at.0.since(now))));
+            }
+            let error = (text("/last_error/at"), text("/last_error/code"));
+            if let (Some(at), Some(code)) = error {
+                let message = text("/last_error/message").unwrap_or_default();
+                self.line("Last error", &format!("{message} [{code}] (at {at})"));
+            }
+        }
+        self.watcher = facts;
     }
 
     fn broken(&mut self, error: &str) -> bool {

@@ -25,6 +25,7 @@ use super::requests::Requests;
 use super::spinner::Spinner;
 use super::surroundings::Surroundings;
 use super::tell::Voice;
+use super::watcher::Mark;
 use super::{Place, trace};
 
 /// All that a login has at hand.
@@ -41,6 +42,7 @@ pub(crate) struct LoginHands {
     pub(crate) voice: Voice,
     pub(crate) spinner: Spinner,
     pub(crate) debug: bool,
+    pub(crate) mark: Option<Mark>,
     pub(crate) keeper: Keeper,
     pub(crate) desk: Arc<Desk<Input>>,
     pub(crate) callback: Option<Callback>,
@@ -135,6 +137,9 @@ impl LoginHands {
             task.await;
         }
         self.keeper.close().await;
+        if let Some(mark) = self.mark {
+            mark.close();
+        }
         self.ended
     }
 
@@ -213,6 +218,9 @@ impl LoginHands {
     fn tell(&mut self, notice: &Notice) {
         let now = clock::now().wall;
         self.voice.notice(notice, &self.surroundings, self.listening, now);
+        if let Some(mark) = &self.mark {
+            mark.note(notice);
+        }
         match notice {
             Notice::Written { context, facts } => {
                 self.voice.result(true, context, &self.place.destination, facts, now);

@@ -15,6 +15,7 @@ pub(crate) mod store;
 mod surroundings;
 pub(crate) mod tell;
 pub(crate) mod trace;
+pub(crate) mod watcher;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -91,6 +92,10 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
         surroundings,
     } = plan;
     let context = settings.context.clone();
+    let mark = match &destination {
+        Destination::File(path) if settings.watch => watcher::Mark::leave(path, &context),
+        Destination::File(_) | Destination::Memory(_) => None,
+    };
     let machine = LoginMachine::new(settings).map_err(|error| failure(&error))?;
     let place = Arc::new(Place { store, destination, context: context.clone() });
     let hands = LoginHands {
@@ -107,11 +112,12 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
         browser,
         spinner: Spinner::start(
             !voice.quiet && !trace::is_on(),
-            surroundings.headless && surroundings.can_type,
+            surroundings.can_type && (surroundings.headless || surroundings.is_remote),
         ),
         surroundings,
         voice: voice.clone(),
         debug: trace::is_on(),
+        mark,
         callback: None,
         closing: Vec::new(),
         reads_pasted: false,

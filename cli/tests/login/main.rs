@@ -10,6 +10,7 @@
     reason = "a failing test should stop at the line that failed; the parts are this test's own"
 )]
 
+mod at_length;
 mod crash;
 mod exec;
 mod machine;

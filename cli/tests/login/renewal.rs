@@ -146,3 +146,90 @@ fn a_watch_survives_a_server_that_is_away() {
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
+
+#[test]
+fn status_knows_a_running_watch_from_a_killed_one() {
+    let (home, stub) = (Home::new(), Stub::start());
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    let status = |home: &Home| -> serde_json::Value {
+        serde_json::from_str(&home.run(&["status", "-o", "json"]).out).unwrap()
+    };
+    assert_eq!(status(&home)["watcher"], serde_json::json!({"running": false}));
+    let start = || {
+        let mut running = Running::start(home.login(&stub, &["--watch", "--force"]));
+        running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+        running
+    };
+    // What it told last is in the file a moment after it is on the terminal.
+    let seen = |wanted: &dyn Fn(&serde_json::Value) -> bool| {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let watcher = status(&home)["watcher"].clone();
+            if wanted(&watcher) {
+                return watcher;
+            }
+            assert!(Instant::now() < until, "{watcher}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let mut first = start();
+    let watcher = seen(&|watcher| watcher["next_renewal"].is_string());
+    assert_eq!(watcher["running"], true);
+    assert_eq!(watcher["pid"], first.child.id());
+    assert!(watcher["last_renewal"].is_string() && watcher["last_error"].is_null(), "{watcher}");
+    let text = home.run(&["status"]).out;
+    let line = format!("\n--- Watcher ---\nStatus: running (pid {}, since ", first.child.id());
+    assert!(text.contains(&line) && text.contains("\nNext renewal: "), "{text}");
+    // Another one of the same context leaves the word of the first alone.
+    let second = start();
+    assert_eq!(status(&home)["watcher"]["pid"], first.child.id());
+    second.signal("-TERM");
+    assert_eq!(second.end().code, Some(0));
+    assert_eq!(status(&home)["watcher"]["running"], true);
+    // Also in another talosconfig nothing runs.
+    let other = home.run(&["status", "--talosconfig", "~/other", "-o", "json"]);
+    assert!(other.out.contains("\"running\": false"), "{other:?}");
+
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let watcher = status(&home)["watcher"].clone();
+    assert_eq!((&watcher["running"], &watcher["pid"]), (&false.into(), &first.child.id().into()));
+    assert!(home.run(&["status"]).out.contains("Status: not running (the last one, pid "));
+
+    // The next one says what goes wrong, and takes its word back in the end.
+    stub.state().cert_secs = 12;
+    let third = start();
+    stub.state().refusals.extend((0..20).map(|_| (503, "keys.unavailable")));
+    let watcher = seen(&|watcher| watcher["last_error"].is_object());
+    assert_eq!(watcher["last_error"]["code"], "server.unavailable");
+    assert!(home.run(&["status"]).out.contains("\nLast error: "));
+    for secret in &stub.state().secrets {
+        assert!(!watcher.to_string().contains(secret.as_str()));
+    }
+    third.signal("-INT");
+    assert_eq!(third.end().code, Some(0));
+    assert_eq!(status(&home)["watcher"], serde_json::json!({"running": false}));
+}
+
+#[test]
+fn a_watch_ends_when_the_provider_revokes_the_login() {
+    let (home, stub) = (Home::new(), Stub::start());
+    {
+        let mut state = stub.state();
+        (state.cert_secs, state.token_secs) = (10, 60);
+    }
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    let before = std::fs::read_to_string(home.tokens()).unwrap();
+    stub.state().refresh = None;
+    stub.state().token_secs = 20;
+    // Started as a service is: nobody is there who could be asked.
+    let args = ["login", &stub.url, "--insecure", "--token-store", "file", "--watch", "--force"];
+    let mut running = Running::start(home.command(&args));
+    running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.err.contains("invalid_grant"), "{ended:?}");
+    assert_eq!(stub.count("authorize"), 1, "no browser");
+    let after = std::fs::read_to_string(home.tokens()).unwrap();
+    assert!(before.contains("\"oidc\"") && !after.contains("\"oidc\""), "{after}");
+}

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{fs, thread};
 
 use base64::Engine as _;
@@ -21,8 +21,14 @@ use serde_json::{Value, json};
 pub struct State {
     /// Life of certificates in seconds.
     pub cert_secs: u64,
-    /// Life of ID tokens in seconds.
+    /// Seconds from now to the end of ID tokens.
     pub token_secs: u64,
+    /// Seconds from their issue to now, as if they had been kept.
+    pub token_age: u64,
+    /// Whether the provider's connections break without an answer.
+    pub provider_is_down: bool,
+    /// When certificates were asked for.
+    pub exchanged_at: Vec<Instant>,
     /// Whether it has a device flow, and after how many polls somebody has typed the code.
     pub device_polls: Option<u32>,
     /// What `/authorize` answers instead of a code.
@@ -68,6 +74,9 @@ impl Stub {
         let state = Arc::new(Mutex::new(State {
             cert_secs: 300,
             token_secs: 300,
+            token_age: 0,
+            provider_is_down: false,
+            exchanged_at: Vec::new(),
             device_polls: None,
             denies: None,
             is_told: true,
@@ -101,17 +110,18 @@ impl Stub {
     /// An ID token of this provider that nobody asked for.
     pub fn id_token(&self) -> String {
         let mut state = self.state();
-        let token = id_token(&self.url, state.token_secs, None);
+        let token = id_token(&self.url, &state, None);
         state.secrets.push(token.clone());
         token
     }
 }
 
 /// The signature is no signature: the client has the token from the provider itself.
-fn id_token(issuer: &str, secs: u64, nonce: Option<&str>) -> String {
+fn id_token(issuer: &str, state: &State, nonce: Option<&str>) -> String {
+    let (age, secs) = (state.token_age, state.token_secs);
     let mut claims = json!({
         "iss": issuer, "aud": "cli", "sub": "ann", "email": "ann@example.com",
-        "iat": now(), "exp": now() + secs, "jti": random(),
+        "iat": now() - age, "exp": now() + secs, "jti": random(),
     });
     if let Some(nonce) = nonce {
         claims["nonce"] = nonce.into();
@@ -165,6 +175,11 @@ fn serve(mut tcp: TcpStream, state: &Mutex<State>, url: &str) {
         return;
     }
     let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let ours = ["/exchange", "/.well-known/talosctl-oidc-configuration"];
+    if state.lock().unwrap().provider_is_down && !ours.contains(&target.as_str()) {
+        state.lock().unwrap().seen.push("down".to_owned());
+        return;
+    }
     let (status, headers, answer) = answer(&target, &body, state, url);
     let length = answer.len();
     let _ = write!(
@@ -285,7 +300,7 @@ fn token(body: &[u8], state: &Mutex<State>, url: &str) -> (u16, String, String) 
             None => return error("unsupported_grant_type"),
         },
     }
-    let id_token = id_token(url, at.token_secs, nonce.as_deref());
+    let id_token = id_token(url, &at, nonce.as_deref());
     let (refresh, access) = (random(), random());
     at.refresh = Some(refresh.clone());
     at.secrets.extend([id_token.clone(), refresh.clone(), access.clone()]);
@@ -301,6 +316,7 @@ fn exchange(body: &[u8], state: &Mutex<State>) -> (u16, String, String) {
     assert!(request["id_token"].is_string());
     let mut at = state.lock().unwrap();
     at.seen.push("exchange".to_owned());
+    at.exchanged_at.push(Instant::now());
     if let Some((status, error)) = at.refusals.pop() {
         return (status, String::new(), json!({"error": error}).to_string());
     }

@@ -20,6 +20,15 @@ pub struct FileLock {
 }
 
 impl FileLock {
+    /// Whether some process holds the lock of `path` now. Makes no file, and takes the lock for no
+    /// longer than it takes to see.
+    #[must_use]
+    pub fn is_held(path: &Path) -> bool {
+        let neighbour = follow(path).and_then(|path| sibling(&path, ".lock"));
+        let file = neighbour.ok().and_then(|neighbour| File::open(neighbour).ok());
+        file.is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Waits at most `millis` milliseconds for the right to change `path`. Blocks the thread.
     ///
     /// # Errors
