@@ -1,0 +1,1 @@
+"""Judges of the cases: one module an area, each with `judge(case)`."""
