@@ -18,6 +18,10 @@ mod chromium;
 mod desk;
 #[path = "interop/exchange.rs"]
 mod exchange;
+#[path = "interop/jump_host.rs"]
+mod jump_host;
+#[path = "interop/lab.rs"]
+mod lab;
 #[path = "interop/logins.rs"]
 mod logins;
 #[path = "interop/node.rs"]
@@ -30,3 +34,5 @@ mod parts;
 mod process;
 #[path = "interop/secrets.rs"]
 mod secrets;
+#[path = "interop/shared_host.rs"]
+mod shared_host;

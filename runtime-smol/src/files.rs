@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 pub use error::{FileAction, FileError, FileProblem};
 pub use lock::FileLock;
-pub use replace::{write_atomic, write_set};
+pub use replace::{try_room, write_atomic, write_set};
 
 /// Links followed before a chain counts as a loop, as Linux does.
 const LINKS_MAX: usize = 40;

@@ -9,10 +9,15 @@ use exchange_core::talosconfig::{
     MakeCurrent, NewContext, Talosconfig, TalosconfigError, remove_context, set_context,
 };
 use exchange_core::types::{ContextName, Secret};
-use exchange_smol::files::{self, FileError, FileLock, FileProblem, Update, create_private_dir};
+use exchange_smol::files::{
+    self, FileAction, FileError, FileLock, FileProblem, Update, create_private_dir,
+};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+
+/// More than a context grows a talosconfig by: three PEM texts in base64.
+const CONTEXT_BYTES: usize = 16 * 1024;
 
 /// Where a certificate goes.
 #[derive(Clone, Debug)]
@@ -119,8 +124,24 @@ impl Destination {
 
     /// Says now what [`Destination::write`] would say in the end, before a person is troubled to
     /// log in.
-    pub(crate) fn rehearse(&self, name: &ContextName) -> Result<(), ContextError> {
+    pub(crate) fn rehearse(&self, name: &ContextName) -> Result<(), Failure> {
         let Self::File(path) = self else { return Ok(()) };
+        self.try_write(path, name).map_err(|error| match &error {
+            ContextError::File(FileError {
+                action: FileAction::Write | FileAction::CreateDir | FileAction::Lock,
+                problem: FileProblem::Denied | FileProblem::ReadOnly | FileProblem::Full,
+                ..
+            }) => Failure::local(
+                error.code(),
+                format!("{error}; --talosconfig names another place for the certificate"),
+            ),
+            ContextError::File(_) | ContextError::Content(..) | ContextError::NotText(_) => {
+                error.into()
+            }
+        })
+    }
+
+    fn try_write(&self, path: &Path, name: &ContextName) -> Result<(), ContextError> {
         make_folder(path)?;
         // Where the lock can be made, so can the file. Who holds it now is no matter.
         match FileLock::acquire(path, 0) {
@@ -129,7 +150,9 @@ impl Destination {
             Err(error) => return Err(error.into()),
         }
         let bytes_max = Update::default().bytes_max;
-        let Some(bytes) = files::read_if_there(path, bytes_max)? else { return Ok(()) };
+        let bytes = files::read_if_there(path, bytes_max)?;
+        files::try_room(path, bytes.as_ref().map_or(0, |bytes| bytes.len()) + CONTEXT_BYTES)?;
+        let Some(bytes) = bytes else { return Ok(()) };
         let pem = "-----BEGIN REHEARSAL-----";
         let body = NewContext {
             endpoints: &["192.0.2.1".to_owned()],
@@ -140,7 +163,7 @@ impl Destination {
         };
         set_context(text_of(path, &bytes)?, name, &body, MakeCurrent::Yes)
             .map(|_| ())
-            .map_err(|error| ContextError::Content(path.clone(), error))
+            .map_err(|error| ContextError::Content(path.into(), error))
     }
 
     /// What else there is to know after the context was written.

@@ -67,8 +67,8 @@ impl Voice {
                     && !browser
                     && let Some(at) = listening
                 {
-                    self.attention("There is no browser here.");
-                    self.attention(&elsewhere(surroundings, at));
+                    let way = elsewhere(surroundings, at);
+                    self.attention(&format!("There is no browser here. {way}"));
                 }
             }
             Notice::BrowserNotStarted => {
@@ -207,7 +207,7 @@ fn picture(address: &str) -> Option<String> {
 /// What to do where the browser is on another machine.
 fn elsewhere(surroundings: &Surroundings, at: SocketAddr) -> String {
     let mut text = format!(
-        "On the machine that has a browser, run this first and leave it running:\n\n  {}\n",
+        "On the machine that has one, run this first and leave it running:\n\n  {}\n",
         surroundings.tunnel(at)
     );
     if surroundings.can_type {
@@ -229,5 +229,29 @@ mod tests {
         assert!(lines.iter().all(|width| Some(width) == lines.first() && *width < 60), "{drawn}");
         assert_eq!(drawn.lines().filter(|line| line.contains('\u{2588}')).count(), lines.len() - 1);
         assert!(picture(&"a".repeat(201)).is_none());
+    }
+
+    /// What is dark in the code is dark in a terminal that is dark, and all around it is light.
+    #[test]
+    fn a_picture_is_the_code() {
+        let address = "https://idp.example/device?user_code=WDJB-MJHT";
+        let drawn = picture(address).expect("short");
+        let mut seen = Vec::new();
+        for line in drawn.lines().filter(|line| !line.is_empty()) {
+            let rows: [&[char]; 2] = [&['\u{2588}', '\u{2580}'], &['\u{2588}', '\u{2584}']];
+            for light in rows {
+                seen.extend(line.chars().map(|drawing| light.contains(&drawing)));
+            }
+        }
+        let code = QrCode::with_error_correction_level(address, EcLevel::L).expect("short");
+        let (quiet, width) = (4, code.width());
+        let whole = width + 2 * quiet;
+        let is_inside = |at: usize| (quiet..quiet + width).contains(&at);
+        let mut modules = code.to_colors().into_iter().map(|color| color == qrcode::Color::Light);
+        let places = (0..whole * whole).map(|n| is_inside(n / whole) && is_inside(n % whole));
+        let expected: Vec<bool> = places
+            .map(|inside| if inside { modules.next().expect("a module") } else { true })
+            .collect();
+        assert_eq!(seen.get(..whole * whole), Some(expected.as_slice()));
     }
 }

@@ -8,6 +8,8 @@ the loopback callback. Plain HTTP with cookies, standard library only.
     INTEROP_ACCOUNT  who signs in (default alice)
     INTEROP_DENY     when set, takes the cancel link instead of signing in
     INTEROP_LOG      file to which each step is appended
+    INTEROP_ADDRESS  when set, and the last page does not load, the last line is `0 <address>`, as
+                     the address bar shows it, and the exit code is 0
 
 The last line on standard output is `<status> <path of the final page>`. Exit code 0 when that
 status is below 400.
@@ -44,6 +46,16 @@ class Page(HTMLParser):
             self.links.append(named["href"])
 
 
+class Redirects(urllib.request.HTTPRedirectHandler):
+    """Remembers where the last redirect leads."""
+
+    address = ""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        self.address = newurl
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def log(line: str) -> None:
     print(line, file=sys.stderr)
     if path := os.environ.get("INTEROP_LOG"):
@@ -61,7 +73,9 @@ def visit(url: str) -> tuple[int, str]:
     """Status and path of the page where the visit ends; status 0 when it does not end."""
     account = os.environ.get("INTEROP_ACCOUNT", "alice")
     deny = "INTEROP_DENY" in os.environ
+    redirects = Redirects()
     opener = urllib.request.build_opener(
+        redirects,
         # Loopback only: a proxy from the environment would see everything.
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
@@ -73,6 +87,10 @@ def visit(url: str) -> tuple[int, str]:
             reply = opener.open(request, timeout=20)
         except urllib.error.HTTPError as refused:
             reply = refused
+        except urllib.error.URLError:
+            if "INTEROP_ADDRESS" in os.environ:
+                return 0, redirects.address or url
+            raise
         here = reply.geturl()
         html = reply.read().decode("utf-8", "replace")
         log(f"{'POST' if form is not None else 'GET'} {without_query(url)} -> {reply.status} {without_query(here)}")
@@ -98,7 +116,8 @@ def main() -> int:
         return 2
     status, path = visit(sys.argv[1])
     print(f"{status} {path}")
-    return 0 if 0 < status < 400 else 1
+    shown = status == 0 and "INTEROP_ADDRESS" in os.environ and "://" in path
+    return 0 if shown or 0 < status < 400 else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 //! Programs that a test starts, and the folder they share. Both are gone when the test is.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +19,9 @@ pub(crate) enum Tool {
     Go,
     XdgOpen,
     Chromium,
+    Ssh,
+    Users,
+    Namespaces,
 }
 
 /// Whether all of them are here; says which are not. In CI each must be, unless `ALLOW_SKIP`
@@ -38,6 +41,11 @@ pub(crate) fn have(tools: &[Tool]) -> bool {
                 || !answers("node", "--version")
                 || !scripts().join("node_modules/playwright-core").exists()
         }
+        Tool::Ssh => ["sshd", "ssh", "ssh-keygen"].iter().any(|name| found(name).is_none()),
+        Tool::Users => {
+            !is_root() || ["useradd", "userdel", "setpriv"].iter().any(|name| found(name).is_none())
+        }
+        Tool::Namespaces => !is_root() || super::lab::try_namespace().is_err(),
     };
     let named = |tool: &Tool| match tool {
         Tool::Provider => "oidc-provider (node, and npm ci in cli/tests/interop/provider)",
@@ -47,6 +55,9 @@ pub(crate) fn have(tools: &[Tool]) -> bool {
         Tool::Go => "go",
         Tool::XdgOpen => "xdg-open (xdg-utils)",
         Tool::Chromium => "chromium (and node, and npm ci in cli/tests/browser)",
+        Tool::Ssh => "sshd (openssh-server, openssh-client)",
+        Tool::Users => "useradd (as root, with passwd and util-linux)",
+        Tool::Namespaces => "namespaces (as root, with iproute2, where the system permits them)",
     };
     let missing: Vec<&str> = tools.iter().filter(missing).map(named).collect();
     missing.iter().for_each(|name| skipped(name, "which CI must have"));
@@ -67,6 +78,11 @@ pub(crate) fn found(program: &str) -> Option<PathBuf> {
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     let folders = env::split_paths(&path).chain(system);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 fn answers(program: &str, flag: &str) -> bool {
@@ -107,21 +123,37 @@ pub(crate) fn go() -> Option<&'static Path> {
 }
 
 /// A folder of one test.
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Network namespace in which the test's programs run, where they have one of their own.
+    namespace: Option<String>,
+}
 
 impl Folder {
     pub(crate) fn new() -> Self {
+        Self::within(Path::new(env!("CARGO_TARGET_TMPDIR")), None)
+    }
+
+    /// A folder that every user of this machine can reach, for programs in that namespace.
+    pub(crate) fn shared(namespace: &str) -> Self {
+        Self::within(&env::temp_dir(), Some(namespace.to_owned()))
+    }
+
+    fn within(parent: &Path, namespace: Option<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{number}", process::id()));
+        let path = parent.join(format!("talosctl-oidc-{}-{number}", process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self { path, namespace }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -145,14 +177,21 @@ pub(crate) fn shell_script(path: &Path, lines: &str) {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
 /// A command that sees nothing of this machine's settings: no proxy, no variable of ours.
 pub(crate) fn clean(program: impl AsRef<Path>, folder: &Folder) -> Command {
-    let mut command = Command::new(program.as_ref());
-    command.env_clear().current_dir(&folder.0).env("HOME", &folder.0);
+    let mut command = match &folder.namespace {
+        None => Command::new(program.as_ref()),
+        Some(namespace) => {
+            let mut enter = Command::new(found("ip").unwrap());
+            enter.args(["netns", "exec", namespace]).arg(program.as_ref());
+            enter
+        }
+    };
+    command.env_clear().current_dir(&folder.path).env("HOME", &folder.path);
     for name in ["PATH", "LANG", "TMPDIR", "PYENV_ROOT", "PYENV_VERSION"] {
         if let Some(value) = env::var_os(name) {
             command.env(name, value);
@@ -238,6 +277,17 @@ impl Process {
             let left = left.min(Duration::from_millis(200));
             bytes = self.printed.more.wait_timeout(bytes, left).unwrap().0;
         }
+    }
+
+    /// Types a line, where standard input is a pipe.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Ends its standard input, where that is a pipe.
+    pub(crate) fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Asks it to end and waits for that.

@@ -38,6 +38,7 @@ impl FileLock {
         let fail = |error: &std::io::Error| FileError::io(FileAction::Lock, &neighbour, error);
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);
+        not_through_a_link(&mut options);
         let file = private(&mut options).open(&neighbour).map_err(|e| fail(&e))?;
         let start = Instant::now();
         let patience = Duration::from_millis(millis);
@@ -55,4 +56,18 @@ impl FileLock {
             }
         }
     }
+}
+
+/// Where everybody may write, a link in the place of the lock would have us make a file somewhere
+/// else, and a pipe would have us wait.
+fn not_through_a_link(options: &mut OpenOptions) {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        options.custom_flags(i32::try_from(flags).unwrap_or_default());
+    }
+    #[cfg(not(unix))]
+    let _ = options;
 }

@@ -29,6 +29,21 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileErro
     Ok(())
 }
 
+/// Says now whether [`write_atomic`] of that many bytes would have the right and the room, as far
+/// as that can be known beforehand. Leaves nothing behind.
+///
+/// # Errors
+/// [`FileError`], as the write would return it.
+pub fn try_room(path: &Path, bytes: usize) -> Result<(), FileError> {
+    let target = follow(path)?;
+    let fail = |error: &io::Error| FileError::io(FileAction::Write, &target, error);
+    let (mut file, temp) = create_beside(&target)?;
+    let staged = Staged { temp, target: target.clone(), committed: false };
+    let written = file.write_all(&vec![0; bytes]).map_err(|e| fail(&e));
+    drop(staged);
+    written
+}
+
 /// Replaces several files of one directory: all contents are on disk before the first name
 /// changes, so a full disk changes nothing. A crash between two renames can leave old and new
 /// files side by side; who reads the set checks that its parts belong together.

@@ -49,9 +49,11 @@ impl ListenLimits {
     };
 
     /// For the loopback listener of a login: one browser, whose page may wait for the provider.
+    /// All users of the host share its address, so the room is for many times what is taken at
+    /// once: who has just come must not have to go before he was heard.
     pub const CALLBACK: Self = Self {
-        connections_max: 32,
-        connections_per_peer_max: 32,
+        connections_max: 192,
+        connections_per_peer_max: 192,
         head_millis: 10_000,
         request_millis: 10_000,
         answer_millis: 120_000,

@@ -6,8 +6,9 @@
 // Nothing here is secret and nothing is kept: keys are made at start, sessions live in memory.
 
 import { generateKeyPairSync } from 'node:crypto';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { parseArgs } from 'node:util';
 
 import { Provider } from 'oidc-provider';
@@ -15,6 +16,10 @@ import { Provider } from 'oidc-provider';
 const { values: flags } = parseArgs({
   options: {
     port: { type: 'string', default: '0' },
+    // Where it listens; with certificate and key it speaks HTTPS.
+    host: { type: 'string', default: '127.0.0.1' },
+    'tls-cert': { type: 'string' },
+    'tls-key': { type: 'string' },
     // Signing algorithm of the ID tokens of `talosctl` and `talosctl-secret`.
     alg: { type: 'string', default: 'RS256' },
     // Which keys the JWKS holds; their names get the suffix, so that a restart can rotate them.
@@ -29,6 +34,8 @@ const { values: flags } = parseArgs({
     // Redirect URI of the clients; a loopback one may come back with any port (RFC 8252 7.3).
     redirect: { type: 'string', default: 'http://127.0.0.1:8900/callback' },
     'no-refresh': { type: 'boolean', default: false },
+    // No device flow (RFC 8628), as with many a provider.
+    'no-device': { type: 'boolean', default: false },
     // OpenID Connect Core 1.0 section 11 to the letter: `offline_access` counts only together
     // with `prompt=consent`. Without the flag every login gets a refresh token.
     'strict-offline': { type: 'boolean', default: false },
@@ -59,7 +66,8 @@ function signingKey(alg) {
   return { ...make().privateKey.export({ format: 'jwk' }), kid, alg, use: 'sig' };
 }
 
-const grants = ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'];
+const grants = ['authorization_code'];
+if (!flags['no-device']) grants.push('urn:ietf:params:oauth:grant-type:device_code');
 if (!flags['no-refresh']) grants.push('refresh_token');
 
 const client = {
@@ -114,7 +122,7 @@ const configuration = {
     && (!flags['strict-offline'] || code.scopes.has('offline_access')),
   features: {
     devInteractions: { enabled: true },
-    deviceFlow: { enabled: true },
+    deviceFlow: { enabled: !flags['no-device'] },
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
   },
@@ -160,10 +168,13 @@ async function record(ctx, next) {
 }
 
 // The issuer holds the port, so the socket comes first.
-const server = createServer();
-server.listen(Number(flags.port), '127.0.0.1', () => {
+const secure = flags['tls-cert'] !== undefined;
+const server = secure
+  ? createSecureServer({ cert: readFileSync(flags['tls-cert']), key: readFileSync(flags['tls-key']) })
+  : createServer();
+server.listen(Number(flags.port), flags.host, () => {
   const { port } = server.address();
-  const issuer = `http://127.0.0.1:${port}`;
+  const issuer = `${secure ? 'https' : 'http'}://${flags.host}:${port}`;
   const provider = new Provider(issuer, configuration);
   if (flags.record) provider.use(record);
   provider.on('server_error', (ctx, error) => console.error(error));
