@@ -111,13 +111,32 @@ fn outcome(case: &Case) -> Result<VerifiedToken, TokenError> {
     token.verify(key)
 }
 
+fn verdict(case: &Case) -> Expect {
+    match outcome(case) {
+        Ok(token) => Expect::Ok(Facts { sub: token.subject().into() }),
+        Err(error) => Expect::Error(error.code().into()),
+    }
+}
+
 #[test]
 fn tokens_are_judged_as_the_vectors_say() {
-    vectors::each("jwt", 300, |case: &Case| {
-        let found = match outcome(case) {
-            Ok(token) => Expect::Ok(Facts { sub: token.subject().into() }),
-            Err(error) => Expect::Error(error.code().into()),
-        };
-        vectors::same(&found, &case.expect)
+    vectors::each("jwt", 300, |case: &Case| vectors::same(&verdict(case), &case.expect));
+}
+
+/// Of several things wrong in one JSON text, readers find another one first.
+fn one_code_for_json(verdict: &Expect) -> Expect {
+    match verdict {
+        Expect::Error(code) if code == "token.duplicate_member" => {
+            Expect::Error("token.bad_claims".into())
+        }
+        Expect::Ok(Facts { sub }) => Expect::Ok(Facts { sub: sub.clone() }),
+        Expect::Error(code) => Expect::Error(code.replace("bad_header", "bad_claims")),
+    }
+}
+
+#[test]
+fn altered_tokens_are_judged_as_another_implementation_does() {
+    vectors::altered("jwt", |case: &Case| {
+        vectors::same(&one_code_for_json(&verdict(case)), &one_code_for_json(&case.expect))
     });
 }

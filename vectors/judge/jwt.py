@@ -81,8 +81,9 @@ def public_key(jwk: object) -> tuple | None:
             sizes = {len(decode(jwk["x"])), len(decode(jwk["y"]))} == {curve.key_size // 8}
             key = ec.EllipticCurvePublicNumbers(number("x"), number("y"), curve).public_key() if sizes else None
         else:
-            kind, key = jwk["crv"], {"OKP": ed25519.Ed25519PublicKey}[jwk["kty"]].from_public_bytes(decode(jwk["x"]))
-        fits = kind != "X25519" and (not alg or kind in (KINDS.get(alg), KINDS.get(alg[:2])))
+            kind = {("OKP", "Ed25519"): "Ed25519"}[jwk["kty"], jwk["crv"]]
+            key = ed25519.Ed25519PublicKey.from_public_bytes(decode(jwk["x"]))
+        fits = (not alg or kind in (KINDS.get(alg), KINDS.get(alg[:2])))
         return (kind, alg, key) if key and fits else None
     except (KeyError, ValueError, AttributeError, TypeError, Refused):
         return None

@@ -38,10 +38,12 @@ def compiled(policy: dict) -> list[tuple]:
         want(not (granted and deny), "rbac.deny_with_roles")
         split = rule.get("split")
         rules.append((names, value, granted, deny, names[-1] in ("groups", "roles", "scope") if split is None else split))
-        roles += granted
-    roles += policy["fallback"] or []
-    want("os:impersonator" not in roles or policy.get("allow_impersonator"), "rbac.impersonator")
-    want(len(set(roles)) <= 64, "rbac.too_many_roles")
+        roles.append(granted)
+    known: set[str] = set()
+    for granted in [*roles, policy["fallback"] or []]:
+        want("os:impersonator" not in granted or policy.get("allow_impersonator"), "rbac.impersonator")
+        known |= set(granted)
+        want(len(known) <= 64, "rbac.too_many_roles")
     return rules
 
 

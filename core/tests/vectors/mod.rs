@@ -1,8 +1,14 @@
 //! Reads a folder of cases, one a file, and tells every case that fails, by its name.
+#![allow(
+    dead_code,
+    clippy::print_stderr,
+    reason = "each test uses its part of it, and says what it skipped"
+)]
 
 use std::fmt::Debug;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
 use serde::de::DeserializeOwned;
 
@@ -41,6 +47,43 @@ pub(crate) fn each<C: DeserializeOwned>(
         }
     }
     assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), paths.len(), failed.join("\n"));
+}
+
+/// Runs `check` on cases of `area` that `vectors/alter.py` has altered at random and judged: two
+/// implementations on input that nobody has thought of. `VECTOR_SEED` and `VECTOR_COUNT` choose
+/// others and more.
+///
+/// # Panics
+/// When a case fails, or Python is not there in continuous integration.
+pub(crate) fn altered<C: DeserializeOwned>(area: &str, check: impl Fn(&C) -> Result<(), String>) {
+    let has = |code| {
+        let python = Command::new("python3").args(["-c", code]).output();
+        python.is_ok_and(|output| output.status.success())
+    };
+    if !has("import cryptography") {
+        assert!(env::var("CI").as_deref() != Ok("true"), "python3 has no cryptography");
+        eprintln!("skipped: python3 with its package cryptography not installed");
+        return;
+    }
+    let setting = |name, usual: &str| env::var(name).unwrap_or_else(|_| usual.to_owned());
+    let (seed, count) = (setting("VECTOR_SEED", "1"), setting("VECTOR_COUNT", "2000"));
+    let made = Command::new("python3")
+        .arg(root().join("alter.py"))
+        .args([area, &seed, &count])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let text = String::from_utf8(made.stdout).unwrap();
+    let failed: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            let case = serde_json::from_str(line).map_err(|error| error.to_string());
+            case.and_then(|case| check(&case)).err().map(|why| format!("{why}\n  {line:.3000}"))
+        })
+        .collect();
+    assert_eq!(text.lines().count().to_string(), count);
+    assert!(failed.is_empty(), "{} of {count}:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// Compares what came out with what the case says.

@@ -3,6 +3,7 @@
 //
 //	interop verify -ca ca.pem -cert cert.pem [-at 2027-01-15T08:00:00Z]
 //	interop serve  -ca ca.pem -cert server.pem -key server.key [-addr 127.0.0.1:0] [-once]
+//	interop judge  < questions.jsonl
 //	interop dial   -ca ca.pem -cert cert.pem -key key.pem -addr 127.0.0.1:50000 [-name localhost]
 //
 // Every subcommand writes JSON lines to standard output. Exit code 1 means refused, 2 misuse.
@@ -58,7 +59,10 @@ func (u usage) Error() string { return string(u) }
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return usage("usage: interop verify|serve|dial …")
+		return usage("usage: interop verify|serve|dial|judge …")
+	}
+	if args[0] == "judge" {
+		return judge()
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	caPath := flags.String("ca", "", "PEM file with the CA certificate(s)")

@@ -1,0 +1,177 @@
+"""What libraries make of the cases: PyJWT of `jwt`, PyYAML of `talosconfig`.
+
+Every difference is listed in `differs/<library>.json` with the reason and with who is right; one
+that is not listed fails, and so does a listed one that is gone. Needs the packages PyJWT, PyYAML and
+cryptography.
+"""
+
+import base64
+import datetime
+import json
+import pathlib
+import sys
+import warnings
+
+import jwt
+import yaml
+
+VECTORS = pathlib.Path(__file__).resolve().parent
+ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
+
+
+def cases(area: str) -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted((VECTORS / area).glob("*.json"))}
+
+
+def compare(peer: str, differs: dict[str, str]) -> bool:
+    """Whether exactly the listed cases differ."""
+    listed: dict[str, str] = {}
+    for difference in json.loads((VECTORS / "differs" / f"{peer}.json").read_text()):
+        assert difference.keys() == {"right", "why", "cases"} and difference["right"] in ("ours", "theirs", "both"), difference
+        for name in difference["cases"]:
+            assert name not in listed, f"{name} is listed twice"
+            listed[name] = difference["why"]
+    for name in sorted(differs.keys() - listed.keys()):
+        print(f"{peer} {name}: {differs[name]}")
+    for name in sorted(listed.keys() - differs.keys()):
+        print(f"{peer} {name}: no difference any more ({listed[name]})")
+    print(f"{peer}: {len(differs)} differences, {len(listed)} listed")
+    return differs.keys() == listed.keys()
+
+
+# ---------------------------------------------------------------- PyJWT
+
+
+def at(secs: int) -> type:
+    """A clock that stands still."""
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime.fromtimestamp(secs, tz)
+
+    return Clock
+
+
+def pyjwt(case: dict) -> str:
+    """What somebody who uses the library as its manual says would write; gives the subject."""
+    config, token = case["config"], case["token"]
+    jwt.api_jwt.datetime = at(case["now"])
+    secret = config.get("hmac_secret")
+    algorithms = config.get("algs", ASYMMETRIC + (["HS256", "HS384", "HS512"] if secret else []))
+    header = jwt.get_unverified_header(token)
+    if header["alg"].startswith("HS"):
+        key: object = secret
+    else:
+        published = case.get("jwks") or json.loads((VECTORS / case["keys"]).read_text())
+        keys = jwt.PyJWKSet.from_dict(published).keys
+        kid = header.get("kid")
+        key = next(key for key in keys if key.key_id == kid) if kid else keys[0]
+        assert kid or len(keys) == 1, "no kid, and not one key"
+    required = {"require": ["exp", "iat", "iss", "aud", "sub"]}
+    claims = jwt.decode(token, key, algorithms=algorithms, audience=config["audience"], issuer=config["issuer"],
+                        leeway=config.get("skew", 60), options=required)
+    return claims["sub"]
+
+
+def jwt_differences() -> dict[str, str]:
+    found = {}
+    for slug, case in cases("jwt").items():
+        ours = case["expect"].get("ok", {}).get("sub")
+        try:
+            theirs, said = pyjwt(case), "accepted"
+        except Exception as error:  # whatever it raises is a refusal
+            theirs, said = None, f"{type(error).__name__}: {error}"
+        if ours != theirs:
+            found[slug] = f"ours {json.dumps(case['expect'])}, theirs {said}"
+    return found
+
+
+# ---------------------------------------------------------------- PyYAML
+
+
+def data(text: str) -> list:
+    """The documents as data; every scalar stays the text it is, as nobody types them here."""
+    read = list(yaml.load_all(text, yaml.BaseLoader)) or [{}]
+    first = read[0] = {} if read[0] in ("", "~", None) else read[0]
+    if not isinstance(first, dict):
+        raise ValueError("not a talosconfig")
+    if first.get("contexts") in ("", "~"):
+        first["contexts"] = {}
+    if not isinstance(first.get("contexts", {}), dict):
+        raise ValueError("not a talosconfig")
+    return read
+
+
+def wanted(before: list, op: dict) -> list:
+    """The data after the edit, worked out on the data. Only the first document is talosctl's."""
+    documents = json.loads(json.dumps(before))
+    after = documents[0]
+    contexts = after.get("contexts") or {}
+    if "remove" in op:
+        del contexts[op["remove"]]
+        if after.get("context") == op["remove"]:
+            after["context"] = ""
+        return documents
+    edit = op["set"]
+    new = edit["name"] not in contexts
+    own = contexts.get(edit["name"]) or {}
+    for name in ("ca", "crt", "key"):
+        own[name] = base64.b64encode((edit[name].rstrip("\n") + "\n").encode()).decode()
+    if edit["endpoints"]:
+        own["endpoints"] = edit["endpoints"]
+    if edit.get("nodes") and not own.get("nodes"):
+        own["nodes"] = edit["nodes"]
+    contexts[edit["name"]] = own
+    after["contexts"] = contexts
+    if edit["current"] == "yes" or edit["current"] == "on_create" and new:
+        after["context"] = edit["name"]
+    return documents
+
+
+def plain(value: object) -> object:
+    """Nothing, an empty list and an absent member are one and the same to talosctl."""
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items() if inner not in ("", None, [], {})}
+    return value
+
+
+def yaml_differences(changed: bool = False) -> dict[str, str]:
+    """The cases that differ; `changed` takes for the file afterwards the one before."""
+    found = {}
+    for slug, case in cases("talosconfig").items():
+        if changed and "after" in case:
+            case["after"] = case["before"]
+        try:
+            before = data(case["before"])
+        except (ValueError, yaml.YAMLError) as error:
+            if "error" not in case:
+                found[slug] = f"does not read before: {error}"
+            continue
+        if "error" in case:
+            found[slug] = f"reads what we refuse with {case['error']}"
+        elif case.get("absent"):
+            if case["op"]["remove"] in (before[0].get("contexts") or {}):
+                found[slug] = "finds the context"
+        else:
+            after, expected = data(case["after"]), wanted(before, case["op"])
+            if plain(after) != plain(expected):
+                found[slug] = f"reads {json.dumps(after)[:300]}, expected {json.dumps(expected)[:300]}"
+    return found
+
+
+def self_test() -> bool:
+    """An edit that does nothing must be found out, unless there was nothing to do."""
+    edits = [case for case in cases("talosconfig").values() if "after" in case]
+    idle = sum(plain(data(case["before"])) == plain(data(case["after"])) for case in edits)
+    found = len(yaml_differences(changed=True).keys() - yaml_differences().keys())
+    print(f"pyyaml: {found} of {len(edits)} edits are missed when they do nothing, {idle} change no data")
+    return found + idle == len(edits) and found > 40
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # of weak keys, which some cases are about
+    results = [compare("pyjwt", jwt_differences()), compare("pyyaml", yaml_differences()), self_test()]
+    sys.exit(0 if all(results) else 1)
