@@ -11,11 +11,13 @@
 )]
 
 mod at_length;
+mod callback;
 mod crash;
 mod exec;
 mod machine;
 mod manners;
 mod person;
+mod provider_errors;
 mod refusals;
 mod renewal;
 mod status;

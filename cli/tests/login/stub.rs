@@ -47,6 +47,10 @@ pub struct State {
     pub secrets: Vec<String>,
     /// Nodes and endpoints of the answer.
     pub endpoints: Value,
+    /// Answers to all requests for a path, instead of its own: status, header lines, body.
+    pub instead: BTreeMap<&'static str, (u16, String, String)>,
+    /// More members of the metadata, or other ones.
+    pub metadata: serde_json::Map<String, Value>,
     nonces: BTreeMap<String, String>,
 }
 
@@ -86,6 +90,8 @@ impl Stub {
             seen: Vec::new(),
             secrets: Vec::new(),
             endpoints: json!(["10.0.0.1", "10.0.0.2"]),
+            instead: BTreeMap::new(),
+            metadata: serde_json::Map::new(),
             nonces: BTreeMap::new(),
         }));
         let (shared, own) = (Arc::clone(&state), url.clone());
@@ -192,6 +198,12 @@ fn serve(mut tcp: TcpStream, state: &Mutex<State>, url: &str) {
 fn answer(target: &str, body: &[u8], state: &Mutex<State>, url: &str) -> (u16, String, String) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let json = |status: u16, value: Value| (status, String::new(), value.to_string());
+    let mut at = state.lock().unwrap();
+    if let Some(answer) = at.instead.get(path).cloned() {
+        at.seen.push(path.to_owned());
+        return answer;
+    }
+    drop(at);
     match path {
         "/.well-known/openid-configuration" => {
             let mut state = state.lock().unwrap();
@@ -208,6 +220,7 @@ fn answer(target: &str, body: &[u8], state: &Mutex<State>, url: &str) -> (u16, S
             if state.device_polls.is_some() {
                 metadata["device_authorization_endpoint"] = format!("{url}/device").into();
             }
+            metadata.as_object_mut().unwrap().extend(state.metadata.clone());
             json(200, metadata)
         }
         "/.well-known/talosctl-oidc-configuration" => {

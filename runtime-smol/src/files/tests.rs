@@ -150,6 +150,28 @@ fn a_lock_excludes_until_dropped() {
 }
 
 #[test]
+fn a_lock_is_not_taken_through_a_link() {
+    let dir = Scratch::new();
+    let (path, elsewhere) = (dir.path("file"), dir.path("elsewhere"));
+    std::os::unix::fs::symlink(&elsewhere, dir.path(".file.lock")).unwrap();
+    assert_eq!(FileLock::acquire(&path, 0).unwrap_err().code(), "file.not_writable");
+    assert!(!elsewhere.exists());
+}
+
+#[test]
+fn a_try_leaves_nothing_behind() {
+    let dir = Scratch::new();
+    let path = dir.path("file");
+    try_room(&path, 100_000).unwrap();
+    assert!(names(&dir.path("")).is_empty());
+    write_atomic(&path, b"x", 0o600).unwrap();
+    try_room(&path, 100_000).unwrap();
+    assert_eq!(names(&dir.path("")), ["file"]);
+    let nowhere = try_room(&dir.path("absent/file"), 1).unwrap_err();
+    assert_eq!((nowhere.problem, nowhere.action), (FileProblem::NotFound, FileAction::Write));
+}
+
+#[test]
 fn reading_has_a_cap() {
     let dir = Scratch::new();
     let path = dir.path("file");
