@@ -1,10 +1,11 @@
 //! The audit file: lines are written before the answer they belong to leaves.
 //!
 //! One thread owns the file. Lines of requests that run side by side are written together, each
-//! request learns whether its own are in the file, and a failed write leaves no torn line.
+//! request learns whether its own are in the file, and a failed write leaves no torn line. A file
+//! that was deleted meanwhile is made anew, so that no line goes to a file without a name.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -77,9 +78,30 @@ impl fmt::Display for AuditError {
 
 impl std::error::Error for AuditError {}
 
+/// Where lines went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Behind the lines before them.
+    Behind,
+    /// Into a new file under the old path: the one before had been deleted.
+    InNewFile,
+}
+
+/// What has become of the file that lines go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its path leads to it, or it is none that could be lost.
+    Named,
+    /// It has another name now, or another file has its path.
+    Moved,
+    /// It has no name any more: what is written to it is lost with the process.
+    Deleted,
+}
+
 enum Order {
-    Write(Vec<u8>, Sender<Result<(), AuditError>>),
+    Write(Vec<u8>, Sender<Result<Written, AuditError>>),
     Reopen(Sender<Result<(), FileError>>),
+    Look(Sender<Standing>),
 }
 
 /// Handle to the writing thread. Cheap to clone; the thread ends with the last one.
@@ -113,7 +135,7 @@ impl AuditSink {
     /// they may still arrive.
     pub async fn write_lines(&self, lines: Vec<u8>) -> Result<(), AuditError> {
         let write = async { self.begin(lines).await?.done().await };
-        within(PATIENCE_MILLIS, write).await.unwrap_or(Err(AuditError::Overloaded))
+        within(PATIENCE_MILLIS, write).await.unwrap_or(Err(AuditError::Overloaded)).map(drop)
     }
 
     /// Hands whole lines to the thread; the outcome comes by [`Writing::done`], however long the
@@ -140,6 +162,15 @@ impl AuditSink {
         let (reply, answer) = bounded(1);
         self.0.send(Order::Reopen(reply)).await.map_err(|_| closed())?;
         answer.recv().await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// What has become of the file. Waits for writes before it.
+    pub async fn standing(&self) -> Standing {
+        let (reply, answer) = bounded(1);
+        match self.0.send(Order::Look(reply)).await {
+            Ok(()) => answer.recv().await.unwrap_or(Standing::Named),
+            Err(_) => Standing::Named,
+        }
     }
 
     /// The last complete line of an audit file without its line feed, to continue from. `None`
@@ -169,7 +200,7 @@ impl AuditSink {
 
 /// Lines on their way into the file.
 #[derive(Debug)]
-pub struct Writing(Receiver<Result<(), AuditError>>);
+pub struct Writing(Receiver<Result<Written, AuditError>>);
 
 impl Writing {
     /// Waits until the lines are in the file, or surely not. May be called again after it was
@@ -177,7 +208,7 @@ impl Writing {
     ///
     /// # Errors
     /// [`AuditError::Write`], [`AuditError::Closed`]: none of the lines is in the file.
-    pub async fn done(&self) -> Result<(), AuditError> {
+    pub async fn done(&self) -> Result<Written, AuditError> {
         self.0.recv().await.unwrap_or(Err(AuditError::Closed))
     }
 }
@@ -196,6 +227,9 @@ fn serve(mut writer: Box<dyn LineWriter>, inbox: &Receiver<Order>) {
             Order::Reopen(reply) => {
                 let _ = reply.try_send(writer.reopen());
             }
+            Order::Look(reply) => {
+                let _ = reply.try_send(writer.standing());
+            }
             Order::Write(mut batch, reply) => {
                 let mut replies = vec![reply];
                 // All that has queued up meanwhile goes with the same write.
@@ -205,7 +239,7 @@ fn serve(mut writer: Box<dyn LineWriter>, inbox: &Receiver<Order>) {
                             batch.extend_from_slice(&lines);
                             replies.push(reply);
                         }
-                        Ok(order @ Order::Reopen(_)) => {
+                        Ok(order @ (Order::Reopen(_) | Order::Look(_))) => {
                             next = Some(order);
                             break;
                         }
@@ -227,17 +261,21 @@ fn serve(mut writer: Box<dyn LineWriter>, inbox: &Receiver<Order>) {
 /// Where the thread writes to. A trait, so that tests can have a disk that fills up.
 trait LineWriter: Send {
     /// Writes all of it or, as far as the target permits, nothing.
-    fn write(&mut self, lines: &[u8]) -> io::Result<()>;
+    fn write(&mut self, lines: &[u8]) -> io::Result<Written>;
     fn reopen(&mut self) -> Result<(), FileError>;
+    fn standing(&self) -> Standing {
+        Standing::Named
+    }
 }
 
 struct Stdout;
 
 impl LineWriter for Stdout {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<Written> {
         let mut out = io::stdout().lock();
         out.write_all(lines)?;
-        out.flush()
+        out.flush()?;
+        Ok(Written::Behind)
     }
 
     fn reopen(&mut self) -> Result<(), FileError> {
@@ -255,7 +293,9 @@ struct LogFile {
 
 impl LogFile {
     fn open(path: PathBuf, durable: bool) -> Result<Self, FileError> {
-        let (file, torn) = open_append(&path)?;
+        let opened = open_append(&path);
+        let (file, torn) =
+            opened.map_err(|error| FileError::io(FileAction::Write, &path, &error))?;
         Ok(Self { path, durable, file, torn })
     }
 
@@ -270,8 +310,14 @@ impl LogFile {
 }
 
 impl LineWriter for LogFile {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let meta = self.file.metadata()?;
+    fn write(&mut self, lines: &[u8]) -> io::Result<Written> {
+        let mut meta = self.file.metadata()?;
+        let mut written = Written::Behind;
+        if is_nameless(&meta) {
+            (self.file, self.torn) = open_append(&self.path)?;
+            meta = self.file.metadata()?;
+            written = Written::InNewFile;
+        }
         let before = meta.is_file().then_some(meta.len());
         let torn_before = self.torn;
         self.write_whole(lines).inspect_err(|_| {
@@ -280,21 +326,60 @@ impl LineWriter for LogFile {
                 Some(Ok(())) => torn_before,
                 Some(Err(_)) | None => true,
             };
-        })
+        })?;
+        Ok(written)
     }
 
     fn reopen(&mut self) -> Result<(), FileError> {
-        (self.file, self.torn) = open_append(&self.path)?;
+        let opened = open_append(&self.path);
+        (self.file, self.torn) =
+            opened.map_err(|error| FileError::io(FileAction::Write, &self.path, &error))?;
         Ok(())
+    }
+
+    fn standing(&self) -> Standing {
+        let Ok(ours) = self.file.metadata() else { return Standing::Named };
+        if is_nameless(&ours) {
+            return Standing::Deleted;
+        }
+        match std::fs::metadata(&self.path) {
+            _ if !ours.is_file() => Standing::Named,
+            Ok(there) if !is_same(&ours, &there) => Standing::Moved,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Moved,
+            // A folder that cannot be looked into says nothing about the file.
+            Ok(_) | Err(_) => Standing::Named,
+        }
+    }
+}
+
+/// Whether a file was deleted while it is open.
+fn is_nameless(meta: &Metadata) -> bool {
+    #[cfg(unix)]
+    let links = std::os::unix::fs::MetadataExt::nlink(meta);
+    #[cfg(not(unix))]
+    let links = 1;
+    meta.is_file() && links == 0
+}
+
+/// Whether both are of one file.
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (one, other);
+        true
     }
 }
 
 /// Opens for appending and tells whether the file ends within a line.
-fn open_append(path: &Path) -> Result<(File, bool), FileError> {
-    let fail = |error: &io::Error| FileError::io(FileAction::Write, path, error);
+fn open_append(path: &Path) -> io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
-    let file = private(options.append(true).create(true)).open(path).map_err(|e| fail(&e))?;
-    let meta = file.metadata().map_err(|e| fail(&e))?;
+    let file = private(options.append(true).create(true)).open(path)?;
+    let meta = file.metadata()?;
     if !meta.is_file() || meta.len() == 0 {
         return Ok((file, false));
     }

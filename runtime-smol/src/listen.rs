@@ -167,7 +167,7 @@ async fn accept_loop<S: Service>(
     let mut burst: u32 = 0;
     loop {
         match socket.accept().await {
-            Ok((tcp, address)) => admit(tcp, address, &registry, &shared),
+            Ok((tcp, address)) => admit(tcp, canonical(address), &registry, &shared),
             // The client gave up while it waited in the queue.
             Err(error)
                 if matches!(
@@ -186,6 +186,17 @@ async fn accept_loop<S: Service>(
         if burst.is_multiple_of(ACCEPT_BURST) {
             future::yield_now().await;
         }
+    }
+}
+
+/// A socket for both families gives IPv4 clients as `::ffff:a.b.c.d`; nobody knows them by that.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(_) => address,
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, v6.port())),
+            None => address,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use exchange_core::config::Settings;
+use exchange_core::config::{ListenAddr, Settings};
 use exchange_core::machine::RequestId;
 use exchange_core::server::{Call, Connections, Door, Input};
 use exchange_smol::desk::{Arrival, Desk};
@@ -11,7 +11,7 @@ use exchange_smol::listen::{Listener, Load, Notice};
 use exchange_smol::{clock, entropy};
 use smol::channel::Sender;
 
-use super::load::refused;
+use super::load::{Problems, refused};
 use super::{hands, log};
 use crate::exit::Failure;
 
@@ -50,6 +50,18 @@ pub(super) fn listeners(
 
 fn bind(address: &str, setting: &str) -> Result<Listener, Failure> {
     Listener::bind(address).map_err(|error| refused(error.code(), format!("{setting}: {error}")))
+}
+
+/// Whether both listeners could be bound here, ports aside.
+pub(super) fn check(settings: &Settings, problems: &mut Problems) {
+    let mut look = |address: &ListenAddr, setting: &str| {
+        let found = Listener::check(&address.to_string());
+        problems.keep(found.map_err(|error| refused(error.code(), format!("{setting}: {error}"))));
+    };
+    look(&settings.listen, "listen");
+    if let Some(address) = &settings.metrics_listen {
+        look(address, "metrics_listen");
+    }
 }
 
 /// What the listeners have seen.

@@ -121,14 +121,21 @@ pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
         None => None,
         Some(path) => Some((path.display().to_string(), text(path, "the configuration file")?)),
     };
-    let env: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, _)| name.starts_with(ENV_PREFIX))
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
-        .collect();
+    let (env, no_text) = environment();
     let given = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-    let loaded = Settings::load(given, &env)
-        .map_err(|problems| refused(problems.code(), problems.to_string()))?;
+    let mut problems = Problems::default();
+    for name in no_text {
+        let text = format!("environment: {name}: not UTF-8 text");
+        problems.keep::<()>(Err(refused("config.invalid", text)));
+    }
+    let loaded = problems.keep(Settings::load(given, &env).map_err(|problems| {
+        // What nobody reads is often what is missing under its right name.
+        problems.warnings.iter().for_each(|warning| log::warn(&warning.to_string()));
+        refused(problems.code(), problems.to_string())
+    }));
+    problems.report()?;
+    let nothing = || refused("config.invalid", "the configuration cannot be used");
+    let loaded = loaded.ok_or_else(nothing)?;
     let mut settings = loaded.settings;
     for warning in &loaded.warnings {
         log::warn(&warning.to_string());
@@ -141,6 +148,21 @@ pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
         more.iter().for_each(|warning| log::warn(&warning.to_string()));
     }
     Ok(settings)
+}
+
+/// Our variables that are text, and the names of those that are none.
+fn environment() -> (Vec<(String, String)>, Vec<String>) {
+    let (mut texts, mut no_text) = (Vec::new(), Vec::new());
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(ENV_PREFIX)) else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => texts.push((name.to_owned(), value)),
+            Err(_) => no_text.push(name.to_owned()),
+        }
+    }
+    (texts, no_text)
 }
 
 /// The signing CA and its key, from wherever the settings say.

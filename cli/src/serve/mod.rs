@@ -60,6 +60,7 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
 /// `--check`: reads everything, and says what is wrong or what would be served.
 fn check(config: Option<&Path>) -> Result<ExitCode, Failure> {
     let loaded = load::load(config, 0, |settings, problems| {
+        front::check(settings, problems);
         if let Some(Some(material)) =
             problems.keep(tls::Material::load(settings, tls::Keep::Nothing))
         {
@@ -131,6 +132,7 @@ async fn serve(
         inputs: inputs.clone(),
         faulty: false,
         pinned: 0,
+        renamed: None,
     };
     let scribe = spawn(scribe.work(scribe_inbox));
     let hands = ServeHands {

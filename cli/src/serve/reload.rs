@@ -184,6 +184,7 @@ impl Reloader {
             ("listen", old.listen != new.listen),
             ("metrics_listen", old.metrics_listen != new.metrics_listen),
             ("audit_log", old.audit_log != new.audit_log),
+            ("audit_checkpoint_interval", old.audit_checkpoint_ms != new.audit_checkpoint_ms),
             ("data_dir", old.data_dir != new.data_dir),
             ("threads", old.threads != new.threads),
             ("max_connections", old.max_connections != new.max_connections),

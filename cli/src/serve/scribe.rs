@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use exchange_core::http::Response;
-use exchange_core::machine::RequestId;
+use exchange_core::machine::{Mono, RequestId};
 use exchange_core::server::audit::AuditEvent;
 use exchange_core::server::audit_chain::{Chain, CheckpointKey};
 use exchange_core::server::refusal;
 use exchange_core::server::{Health, Input};
-use exchange_smol::audit_sink::{AuditError, AuditSink, Writing};
+use exchange_smol::audit_sink::{AuditError, AuditSink, Standing, Writing, Written};
 use exchange_smol::clock;
 use exchange_smol::desk::Desk;
 use exchange_smol::executor;
@@ -27,6 +27,11 @@ use super::log;
 const BATCH_MAX: usize = 512;
 /// How long answers wait for the disk before they become 503.
 const PATIENCE_MILLIS: u64 = 5_000;
+/// How often the file is looked for under its name.
+const LOOK_MILLIS: u64 = 2_000;
+/// How long a renamed file is written on without a signal: rotation renames first and signals
+/// then, and may make the next file itself in between.
+const RENAMED_MILLIS: u64 = 10_000;
 
 /// What the scribe is told.
 pub(super) enum Order {
@@ -65,6 +70,8 @@ pub(super) struct Scribe {
     pub(super) faulty: bool,
     /// Lines up to the last checkpoint of this run.
     pub(super) pinned: u64,
+    /// Since when the file is known to have been renamed.
+    pub(super) renamed: Option<Mono>,
 }
 
 /// An answer that waits for its events to be written.
@@ -74,36 +81,44 @@ impl Scribe {
     /// Works until told to finish or until nobody is left to give orders.
     pub(super) async fn work(mut self, orders: Receiver<Order>) {
         let mut next_checkpoint = self.due();
+        let mut next_look = clock::mono().plus_millis(LOOK_MILLIS);
         loop {
+            // Looked at here, as under load there is always an order and the timer never comes up.
+            let now = clock::mono();
+            if next_checkpoint.is_some_and(|at| at <= now) {
+                self.checkpoint().await;
+                next_checkpoint = self.due();
+            }
+            if next_look <= now {
+                self.look().await;
+                next_look = clock::mono().plus_millis(LOOK_MILLIS);
+            }
             let order = async { Some(orders.recv().await) };
+            let until = next_checkpoint.unwrap_or(next_look).min(next_look);
             let timer = async {
-                clock::sleep_until(next_checkpoint).await;
+                clock::sleep_until(Some(until)).await;
                 None
             };
-            match future::or(order, timer).await {
-                Some(Ok(Order::Answer { id, events, response })) => {
-                    let first = (id, events, response);
-                    if let Some(control) = self.answer(first, &orders).await
-                        && self.control(control).await
-                    {
-                        return;
-                    }
-                }
-                Some(Ok(control)) => {
-                    if self.control(control).await {
-                        return;
-                    }
-                }
+            let order = match future::or(order, timer).await {
+                Some(Ok(order)) => order,
                 Some(Err(_)) => return,
-                None => {
-                    self.checkpoint().await;
-                    next_checkpoint = self.due();
+                None => continue,
+            };
+            let control = match order {
+                Order::Answer { id, events, response } => {
+                    self.answer((id, events, response), &orders).await
                 }
+                other @ (Order::Reopen | Order::Finish(_)) => Some(other),
+            };
+            if let Some(control) = control
+                && self.control(control).await
+            {
+                return;
             }
         }
     }
 
-    fn due(&self) -> Option<exchange_core::machine::Mono> {
+    fn due(&self) -> Option<Mono> {
         self.interval_millis.map(|millis| clock::mono().plus_millis(millis))
     }
 
@@ -141,8 +156,9 @@ impl Scribe {
             }
         };
         match outcome {
-            Ok(()) => {
+            Ok(written) => {
                 self.recovered();
+                self.note_new_file(written, &before).await;
                 for (id, events, response) in batch {
                     // A full queue costs a line in the statistics, never an answer.
                     let _ = self.inputs.try_send(Input::Recorded(events));
@@ -164,7 +180,7 @@ impl Scribe {
         writing: &Writing,
         orders: &Receiver<Order>,
         control: &mut Option<Order>,
-    ) -> Result<(), AuditError> {
+    ) -> Result<Written, AuditError> {
         loop {
             let outcome = async { Err(writing.done().await) };
             let order = async { Ok(orders.recv().await) };
@@ -206,6 +222,7 @@ impl Scribe {
                     Ok(()) => log::info("audit log opened again"),
                     Err(error) => log::error(&format!("audit log: {error}")),
                 }
+                self.renamed = None;
                 false
             }
             Order::Finish(done) => {
@@ -213,6 +230,45 @@ impl Scribe {
                 let _ = done.try_send(());
                 true
             }
+        }
+    }
+
+    /// Finds out whether the file still has its name, and makes a new one where it has not: lines
+    /// must stand where people look for them.
+    async fn look(&mut self) {
+        let now = clock::mono();
+        match self.sink.standing().await {
+            Standing::Named => self.renamed = None,
+            Standing::Moved => {
+                let since = *self.renamed.get_or_insert(now);
+                if now.since(since) >= RENAMED_MILLIS {
+                    log::warn("the audit log was renamed and no SIGHUP followed: opening it again");
+                    // Tried again as long after, should it fail.
+                    self.control(Order::Reopen).await;
+                }
+            }
+            Standing::Deleted => match self.sink.reopen().await {
+                Ok(()) => {
+                    self.recovered();
+                    let chain = self.chain.clone();
+                    self.note_new_file(Written::InNewFile, &chain).await;
+                }
+                Err(_) => self.fault(AuditError::Write(std::io::ErrorKind::NotFound)),
+            },
+        }
+    }
+
+    /// Says that a deleted file was replaced, and keeps where its chain stood: the new one goes on
+    /// from there, so that the verifier asks for what is gone.
+    async fn note_new_file(&mut self, written: Written, before: &Chain) {
+        if written == Written::InNewFile {
+            log::error(&format!(
+                "the audit log was deleted: going on in a new file with line number {}; the lines \
+                 before it are lost here",
+                before.next_number()
+            ));
+            self.renamed = None;
+            self.keep_state(before).await;
         }
     }
 
@@ -227,18 +283,28 @@ impl Scribe {
         let mut line = String::new();
         self.chain.seal(open, &mut line);
         // However long the disk takes: a line that may or may not be there would break the chain.
-        let written = match self.sink.begin(line.into_bytes()).await {
+        let outcome = match self.sink.begin(line.into_bytes()).await {
             Ok(writing) => writing.done().await,
             Err(fault) => Err(fault),
         };
-        if let Err(fault) = written {
-            self.chain = before;
-            return self.fault(fault);
+        match outcome {
+            Ok(written) => {
+                self.recovered();
+                self.pinned = self.chain.len();
+                self.note_new_file(written, &before).await;
+                self.keep_state(&self.chain.clone()).await;
+            }
+            Err(fault) => {
+                self.chain = before;
+                self.fault(fault);
+            }
         }
-        self.recovered();
-        self.pinned = self.chain.len();
+    }
+
+    /// Keeps where a chain stands, for the next start.
+    async fn keep_state(&self, chain: &Chain) {
         if let Some(path) = self.state.clone() {
-            let state = self.chain.state();
+            let state = chain.state();
             let kept =
                 smol::unblock(move || files::write_atomic(&path, state.as_bytes(), 0o600)).await;
             if let Err(error) = kept {

@@ -112,24 +112,42 @@ fn self_signed(settings: &Settings, keep: Keep) -> Result<Material, Failure> {
     let dir = settings.data_dir.as_deref().map(Path::new);
     let kept = match dir {
         None => None,
-        Some(dir) => read(dir)?,
+        Some(dir) => match read(dir)? {
+            Kept::Nothing => None,
+            Kept::Whole([ca, ca_key, cert, key]) => {
+                let kept = TlsIdentity::parse(&ca, &ca_key, &cert, &key, &rng);
+                Some((kept.map_err(fail)?, false))
+            }
+            Kept::Authority(ca, ca_key) => {
+                log::warn(
+                    "data_dir has the TLS authority but not the whole server pair: the pair is \
+                     made anew under the same authority",
+                );
+                let made = TlsIdentity::under(&ca, &ca_key, &wanted, now, &rng);
+                Some((made.map_err(fail)?, true))
+            }
+            Kept::Remains { there, lost } => {
+                log::warn(&format!(
+                    "data_dir has {there} but not {lost}: ALL FOUR ARE MADE ANEW with a new TLS \
+                     authority, which clients must fetch from /ca"
+                ));
+                None
+            }
+        },
     };
     let (identity, changed) = match kept {
         None => (TlsIdentity::generate(&wanted, now, &rng).map_err(fail)?, true),
-        Some([ca, ca_key, cert, key]) => {
-            let kept = TlsIdentity::parse(&ca, &ca_key, &cert, &key, &rng).map_err(fail)?;
-            match kept.needs_renewal(now, &wanted) {
-                Renewal::Nothing => (kept, false),
-                Renewal::Certificate => {
-                    log::info("renewing the server certificate under the same authority");
-                    (kept.renew(&wanted, now, &rng).map_err(fail)?, true)
-                }
-                Renewal::Everything => {
-                    log::warn("the TLS authority ends: clients must fetch the new one from /ca");
-                    (TlsIdentity::generate(&wanted, now, &rng).map_err(fail)?, true)
-                }
+        Some((kept, made)) => match kept.needs_renewal(now, &wanted) {
+            Renewal::Nothing => (kept, made),
+            Renewal::Certificate => {
+                log::info("renewing the server certificate under the same authority");
+                (kept.renew(&wanted, now, &rng).map_err(fail)?, true)
             }
-        }
+            Renewal::Everything => {
+                log::warn("the TLS authority ends: clients must fetch the new one from /ca");
+                (TlsIdentity::generate(&wanted, now, &rng).map_err(fail)?, true)
+            }
+        },
     };
     if changed
         && keep == Keep::InDataDir
@@ -146,8 +164,19 @@ fn self_signed(settings: &Settings, keep: Keep) -> Result<Material, Failure> {
     })
 }
 
-/// The four files, if all are there.
-fn read(dir: &Path) -> Result<Option<[Zeroizing<String>; 4]>, Failure> {
+/// What `data_dir` holds of the four files.
+enum Kept {
+    /// None of them.
+    Nothing,
+    /// All, in the order of [`TlsIdentity::parse`].
+    Whole([Zeroizing<String>; 4]),
+    /// Certificate and key of the authority, and not both of the server.
+    Authority(Zeroizing<String>, Zeroizing<String>),
+    /// Something that nothing can be made of, by name.
+    Remains { there: String, lost: String },
+}
+
+fn read(dir: &Path) -> Result<Kept, Failure> {
     let read = |file: TlsFile| -> Result<Option<Zeroizing<String>>, Failure> {
         let path = dir.join(file.name());
         let bytes = files::read_if_there(&path, FILE_BYTES_MAX)
@@ -156,10 +185,24 @@ fn read(dir: &Path) -> Result<Option<[Zeroizing<String>; 4]>, Failure> {
     };
     let (ca, ca_key) = (read(TlsFile::CaCert)?, read(TlsFile::CaKey)?);
     let (cert, key) = (read(TlsFile::Cert)?, read(TlsFile::Key)?);
-    match (ca, ca_key, cert, key) {
-        (Some(ca), Some(ca_key), Some(cert), Some(key)) => Ok(Some([ca, ca_key, cert, key])),
-        _ => Ok(None),
-    }
+    Ok(match (ca, ca_key, cert, key) {
+        (None, None, None, None) => Kept::Nothing,
+        (Some(ca), Some(ca_key), Some(cert), Some(key)) => Kept::Whole([ca, ca_key, cert, key]),
+        (Some(ca), Some(ca_key), ..) => Kept::Authority(ca, ca_key),
+        (ca, ca_key, cert, key) => {
+            let files = [
+                (TlsFile::CaCert, ca.is_some()),
+                (TlsFile::CaKey, ca_key.is_some()),
+                (TlsFile::Cert, cert.is_some()),
+                (TlsFile::Key, key.is_some()),
+            ];
+            let names = |there: bool| {
+                let names = files.iter().filter(|(_, is)| *is == there);
+                names.map(|(file, _)| file.name()).collect::<Vec<_>>().join(", ")
+            };
+            Kept::Remains { there: names(true), lost: names(false) }
+        }
+    })
 }
 
 /// Writes all four files or none. A folder that cannot be written costs the persistence only.

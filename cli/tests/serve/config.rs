@@ -284,6 +284,70 @@ fn all_files_that_are_wrong_are_named_at_once() {
     }
 }
 
+/// `--check` finds out whether `listen` is an address of this machine, and takes no port: the
+/// server may be running.
+#[test]
+fn check_resolves_where_it_is_to_listen() {
+    for (key, value, says) in [
+        ("listen", "no-such-host.invalid:8443", "does not resolve"),
+        ("listen", "192.0.2.1:8443", "no network interface"),
+        ("metrics_listen", "no-such-host.invalid:9", "does not resolve"),
+    ] {
+        let (status, _, log) = config().set(key, value).check();
+        assert_eq!(status.code(), Some(1), "{value}: {log}");
+        assert!(log.contains(&format!("{key}: ")) && log.contains(says), "{value}: {log}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for good in [&*taken, "localhost:8443", "':8443'", "'[::]:8443'"] {
+        let (status, _, log) = config().set("listen", good).check();
+        assert!(status.success(), "{good}: {log}");
+    }
+    // Port 0 is another port for each.
+    let (status, _, log) = config().set("metrics_listen", "127.0.0.1:0").check();
+    assert!(status.success(), "{log}");
+}
+
+/// A key under a wrong name is told beside the right one that is missing, in the same report.
+#[test]
+fn s53_a_misspelt_key_is_named_where_the_right_one_is_missing() {
+    let (status, log) = config()
+        .unset("issuer_url")
+        .set("issuer", "https://idp.example.com")
+        .set("roles", "[os:impersonator]")
+        .set("rbac", "\n  rules:\n    - { claim: a, value: b, role: [os:admin] }\n    - { claim: a, value: b, roles: [os:impersonator] }")
+        .env("TALOSCTL_OIDC_CERT_TLL", "1m")
+        .fails();
+    assert_eq!(status.code(), Some(1));
+    for part in [
+        "required configuration not set: issuer_url",
+        "unknown key \"issuer\"; did you mean issuer_url?",
+        "did you mean rbac.rules[1].roles?",
+        "did you mean TALOSCTL_OIDC_CERT_TTL?",
+        "rule 1: the rule has no roles",
+        "rule 2 grants os:impersonator",
+        "the fallback roles hold os:impersonator",
+    ] {
+        assert!(log.contains(part), "no {part:?} in:\n{log}");
+    }
+}
+
+/// A variable that is no text is refused by name, not read as something else.
+#[test]
+fn s51_a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_talosctl-oidc"))
+        .args(["serve", "--check", "--config"])
+        .arg(config().save())
+        .env_clear()
+        .env("TALOSCTL_OIDC_CLUSTER_NAME", std::ffi::OsString::from_vec(vec![b'a', 0xff]))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("TALOSCTL_OIDC_CLUSTER_NAME: not UTF-8"), "{log}");
+}
+
 /// `--check` leaves no audit log behind, and sees one that is none.
 #[test]
 fn check_looks_at_the_audit_log_and_leaves_it() {

@@ -458,11 +458,16 @@ fn s8_rules_add_up_in_order_and_match_as_documented() {
         assert_eq!(roles_of(&reply), roles, "{claims}");
         assert_eq!(server.last_event()["roles"], json!(roles), "{claims}");
     }
+    let text = "no roles assigned - user does not match any RBAC rules";
     let reply = server.post(&provider.body("bad", json!({"groups": ["developers", "banned"]})));
-    assert_eq!(
-        (reply.status, &*reply.error()),
-        (403, "no roles assigned - user does not match any RBAC rules")
-    );
+    assert_eq!((reply.status, &*reply.error(), &*reply.code()), (403, text, "rbac.denied"));
+    // Entra leaves the groups out where there are too many: the way out is another one.
+    let many = json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {}}});
+    let reply = server.post(&provider.body("many", many));
+    assert_eq!((reply.status, &*reply.error()), (403, text));
+    assert_eq!(reply.code(), "rbac.membership_unknown");
+    let hint = reply.json()["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("limit the groups sent"), "{hint}");
 }
 
 /// D7: a free text that the user may set is one text, not a list of groups.
@@ -559,6 +564,46 @@ fn s72_the_allowlist_refuses_and_audits() {
     drop(server);
     let server = Config::new(&provider).set("ip_allowlist", "[127.0.0.0/8]").start().ready();
     assert_eq!(server.post(&provider.body("alice", json!({}))).status, 200);
+}
+
+/// Section 9: an IPv4 client of the default listener, which is for both families, has its IPv4
+/// address in the log, and matches IPv4 networks.
+#[test]
+fn s9_s72_an_ipv4_client_of_a_dual_socket_has_its_own_address() {
+    let provider = Provider::start();
+    let config = Config::new(&provider).set("listen", "':0'").set("ip_allowlist", "[127.0.0.1/32]");
+    let server = config.start().ready();
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], server.address.port()));
+    let body = provider.body("alice", json!({}));
+    let reply = crate::client::Conn::open(local).request("POST", "/exchange", &[], &body);
+    assert_eq!(reply.status, 200);
+    let event = server.last_event();
+    assert!(event["client_ip"].as_str().unwrap().starts_with("127.0.0.1:"), "{event}");
+    assert_eq!(event.get("client_address"), None, "{event}");
+}
+
+/// Every answer says when it was given (RFC 9110 section 6.6.1), refusals of the codec included.
+#[test]
+fn s2_every_answer_has_a_date() {
+    let provider = Provider::start();
+    let server = Config::new(&provider).start().ready();
+    let broken = {
+        let mut conn = server.open();
+        conn.send(b"GET / HTTP/1.1\r\n\r\n");
+        conn.reply(false).unwrap()
+    };
+    let good = server.post(&provider.body("alice", json!({})));
+    for reply in
+        [broken, good, server.get("/healthz"), server.get("/nothing"), server.get("/admin/")]
+    {
+        let date = reply.header("date").unwrap();
+        // `Sun, 06 Nov 1994 08:49:37 GMT`, and of this minute or the last.
+        assert_eq!((date.len(), &date[25..]), (29, " GMT"), "{date}");
+        let minute = |secs: u64| format!("{:02}:{:02}:", secs / 3600 % 24, secs / 60 % 60);
+        let near = [minute(now()), minute(now() - 60)];
+        assert!(near.iter().any(|minute| date.contains(minute)), "{date} {near:?}");
+        assert_eq!(reply.headers.iter().filter(|(name, _)| name == "date").count(), 1);
+    }
 }
 
 /// D1: `X-Forwarded-For` counts only from a listed proxy, and is read from the right.

@@ -192,9 +192,45 @@ fn s62_damaged_material_stops_the_start() {
     let (status, text) = config.fails();
     assert_eq!(status.code(), Some(1));
     assert!(text.contains("self-signed certificate"), "{text}");
-    // One of the four is missing: all are made anew.
-    fs::remove_file(config.folder.path("data/ca.key")).unwrap();
-    drop(config.start());
+}
+
+/// What is left of the four files is used where it can be, and never replaced in silence.
+#[test]
+fn s62_an_incomplete_set_keeps_the_authority_or_says_that_it_cannot() {
+    let provider = Provider::start();
+    let mut config = data_dir(config(&provider)).start().stop();
+    let read =
+        |config: &Config, name: &str| fs::read(config.folder.path("data").join(name)).unwrap();
+    let ca = read(&config, "ca.crt");
+    for lost in ["server.crt", "server.key"] {
+        let before = read(&config, "server.crt");
+        fs::remove_file(config.folder.path("data").join(lost)).unwrap();
+        // A look changes nothing.
+        let (status, _, log) = config.check();
+        assert!(status.success() && log.contains("under the same authority"), "{log}");
+        assert!(!config.folder.path("data").join(lost).exists());
+        let server = config.start();
+        assert!(server.log.has("WARNING: data_dir has the TLS authority but not"), "{lost}");
+        assert!(get(server.address, "127.0.0.1", &ca, "/healthz").is_ok());
+        config = server.stop();
+        assert_eq!(read(&config, "ca.crt"), ca);
+        assert_ne!(read(&config, "server.crt"), before);
+    }
+    for lost in ["ca.key", "ca.crt"] {
+        let before = read(&config, "ca.crt");
+        fs::remove_file(config.folder.path("data").join(lost)).unwrap();
+        let server = config.start();
+        let said = server.log.wait("ALL FOUR ARE MADE ANEW");
+        assert!(said.contains(&format!("but not {lost}")) && said.contains("WARNING"), "{said}");
+        config = server.stop();
+        assert_ne!(read(&config, "ca.crt"), before);
+    }
+    // An authority that is not its key's is no authority.
+    fs::remove_file(config.folder.path("data/server.key")).unwrap();
+    config.folder.write("data/ca.crt", ca);
+    let (status, text) = config.fails();
+    assert_eq!(status.code(), Some(1));
+    assert!(text.contains("self-signed certificate: ca.key"), "{text}");
 }
 
 /// A provided pair, and that pair exchanged while the server runs.
@@ -227,6 +263,50 @@ fn s61_a_provided_pair_is_served_and_reloaded_when_it_changes() {
     server.log.wait("configuration reloaded");
     assert_eq!(get(server.address, "localhost", &trusted, "/healthz").unwrap().status, 200);
     assert!(server.post_tls(&trusted, &provider.body("alice", json!({}))).status == 200);
+}
+
+/// A pair behind a link that is turned to another folder, as mounted secrets change: both files at
+/// one moment, without a change of what the paths say.
+#[test]
+fn s61_a_pair_behind_a_turned_link_is_reloaded() {
+    let provider = Provider::start();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime-smol/tests/fixtures");
+    let config = config(&provider);
+    let path = |name: &str| config.folder.path(name);
+    for (folder, from) in [("one", "server"), ("two", "rsa")] {
+        fs::create_dir(path(folder)).unwrap();
+        for (end, to) in [("crt", "tls.crt"), ("key", "tls.key")] {
+            fs::copy(fixtures.join(format!("{from}.{end}")), path(folder).join(to)).unwrap();
+        }
+    }
+    std::os::unix::fs::symlink("one", path("..data")).unwrap();
+    for name in ["tls.crt", "tls.key"] {
+        std::os::unix::fs::symlink(format!("..data/{name}"), path(name)).unwrap();
+    }
+    let (cert, key) =
+        (path("tls.crt").display().to_string(), path("tls.key").display().to_string());
+    let server = config.set("tls_cert", &cert).set("tls_key", &key).start().ready();
+    let trusted = fs::read(fixtures.join("ca.crt")).unwrap();
+    let served = || {
+        let address = server.address.to_string();
+        let output = std::process::Command::new("openssl")
+            .args(["s_client", "-connect", &address])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let body = |name: &str| {
+        let text = fs::read_to_string(fixtures.join(name)).unwrap();
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    assert!(served().contains(&body("server.crt")));
+    std::os::unix::fs::symlink("two", server.config.folder.path("..new")).unwrap();
+    fs::rename(server.config.folder.path("..new"), server.config.folder.path("..data")).unwrap();
+    server.log.wait("configuration reloaded: changed files");
+    assert!(served().contains(&body("rsa.crt")));
+    assert_eq!(get(server.address, "localhost", &trusted, "/healthz").unwrap().status, 200);
+    assert!(!server.log.has("refused"));
 }
 
 /// Plain HTTP to the TLS port is told so.

@@ -72,6 +72,8 @@ pub struct Problems {
     pub missing: Vec<String>,
     /// Everything else, in the order of reading.
     pub found: Vec<Problem>,
+    /// What would have been warned about: an unknown key is often the cause of a missing one.
+    pub warnings: Vec<Warning>,
 }
 
 impl Problems {

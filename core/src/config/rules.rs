@@ -19,13 +19,17 @@ const KEY: &Key = &keys::RBAC_RULES;
 
 /// The role table; `None` only where a problem was recorded.
 pub(super) fn read(s: &mut Sources<'_>) -> Option<RolePolicy> {
-    let rules = read_rules(s);
-    let given = s.given_at(&keys::ROLES).is_some();
-    let roles = s.list(&keys::ROLES, |text| text.parse::<Role>()).unwrap_or_default();
     let switches = Switches {
         allow_impersonator: s.flag(&keys::ALLOW_IMPERSONATOR),
         email_verified_text: s.flag(&keys::EMAIL_VERIFIED_TEXT),
     };
+    let rules = read_rules(s, switches);
+    let given = s.given_at(&keys::ROLES).is_some();
+    let roles = s.list(&keys::ROLES, |text| text.parse::<Role>()).unwrap_or_default();
+    if !switches.allow_impersonator && roles.iter().any(Role::is_impersonator) {
+        s.conflict(&keys::ROLES, PolicyError::Impersonator { rule: None }.to_string());
+        return None;
+    }
     let rules = rules?;
     let fallback = match RoleSet::new(roles) {
         Some(roles) => Fallback::Static(roles),
@@ -84,7 +88,7 @@ fn warn_unknown_roles(s: &mut Sources<'_>, rules: &[Rule], fallback: &Fallback) 
 }
 
 /// All rules; `None` where a problem was recorded.
-fn read_rules(s: &mut Sources<'_>) -> Option<Vec<Rule>> {
+fn read_rules(s: &mut Sources<'_>, switches: Switches) -> Option<Vec<Rule>> {
     let Some(rbac) = s.file_named("rbac").filter(|pair| !pair.value.is_null()) else {
         return Some(Vec::new());
     };
@@ -105,7 +109,7 @@ fn read_rules(s: &mut Sources<'_>) -> Option<Vec<Rule>> {
     let mut rules = Some(Vec::new());
     for (number, node) in (1..).zip(&list.items) {
         // Every rule is read, so that all problems are reported.
-        let rule = read_rule(s, number, node);
+        let rule = read_rule(s, number, node, switches);
         rules = rules.zip(rule).map(|(mut rules, rule)| {
             rules.push(rule);
             rules
@@ -120,7 +124,7 @@ fn wrong_kind(s: &mut Sources<'_>, node: &Node, expected: &str) {
 }
 
 /// Rule `number`, from 1.
-fn read_rule(s: &mut Sources<'_>, number: usize, node: &Node) -> Option<Rule> {
+fn read_rule(s: &mut Sources<'_>, number: usize, node: &Node, switches: Switches) -> Option<Rule> {
     let Some(map) = node.map() else {
         wrong_kind(s, node, "a rule with claim, value and roles");
         return None;
@@ -139,11 +143,24 @@ fn read_rule(s: &mut Sources<'_>, number: usize, node: &Node) -> Option<Rule> {
         return None;
     }
     match Rule::new(claim?, &value, roles, deny.unwrap_or(false), split) {
+        Ok(rule) if !switches.allow_impersonator && grants_impersonator(&rule) => {
+            let error = PolicyError::Impersonator { rule: Some(number) };
+            s.problem(KEY, origin, None, error.to_string());
+            None
+        }
         Ok(rule) => Some(rule),
         Err(error) => {
             s.problem(KEY, origin, None, format!("rule {number}: {error}"));
             None
         }
+    }
+}
+
+/// Told here, with its place and beside whatever else is wrong; the policy refuses it as well.
+fn grants_impersonator(rule: &Rule) -> bool {
+    match rule.effect() {
+        Effect::Grant(roles) => roles.iter().any(Role::is_impersonator),
+        Effect::Deny => false,
     }
 }
 

@@ -90,7 +90,7 @@ impl Settings {
                 value: None,
                 advice,
             };
-            return Err(Problems { missing: Vec::new(), found: [problem].into() });
+            return Err(Problems { found: [problem].into(), ..Problems::default() });
         }
         self.allowed_algs = settled.hmac.algs;
         self.client_secret = Some(secret);

@@ -147,7 +147,7 @@ impl Settings {
         let Sources { problems, warnings, .. } = sources;
         match settings {
             Some(settings) if problems.is_empty() => Ok(Loaded { settings, warnings }),
-            Some(_) | None => Err(problems),
+            Some(_) | None => Err(Problems { warnings, ..problems }),
         }
     }
 }
@@ -190,7 +190,8 @@ fn read(s: &mut Sources<'_>) -> Option<Settings> {
 
     let listen = s.parse(&keys::LISTEN, |text| text.parse::<ListenAddr>());
     let metrics_listen = s.parse(&keys::METRICS_LISTEN, |text| text.parse::<ListenAddr>());
-    if metrics_listen.is_some() && metrics_listen == listen {
+    // Port 0 is another one for each.
+    if metrics_listen == listen && metrics_listen.as_ref().is_some_and(|at| at.port() != 0) {
         s.conflict(&keys::METRICS_LISTEN, "is the same as listen; choose another port");
     }
     let tls = read_tls(s);

@@ -33,7 +33,7 @@ pub(super) fn read_file(name: &str, text: &str) -> Result<Option<Node>, Problems
     let unreadable = |origin, advice: Cow<'static, str>| {
         let label = String::new();
         let problem = Problem { code: "config.unreadable", label, origin, value: None, advice };
-        Problems { missing: Vec::new(), found: [problem].into() }
+        Problems { found: [problem].into(), ..Problems::default() }
     };
     let document = parse(text).map_err(|error: YamlError| {
         let bare = YamlError { line: 0, column: 0, ..error };

@@ -10,6 +10,8 @@ use super::buffer::{Buffer, append_wiping, reserve_wiping};
 use super::chunked::{ChunkDecoder, ChunkError, is_text, is_token};
 use super::head::{self, Framing, HeadScanner, Scan};
 use super::{Limits, Method, Refusal, RequestHead, Response, Version};
+use crate::machine::UnixTime;
+use crate::types::HttpDate;
 
 /// What a runtime writes for [`ServerEvent::SendContinue`].
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -99,6 +101,7 @@ pub struct ServerCodec {
     head: Option<RequestHead>,
     body: Zeroizing<Vec<u8>>,
     last: bool,
+    date: Option<UnixTime>,
 }
 
 impl ServerCodec {
@@ -115,6 +118,7 @@ impl ServerCodec {
             head: None,
             body: Zeroizing::default(),
             last: false,
+            date: None,
         }
     }
 
@@ -179,6 +183,12 @@ impl ServerCodec {
         self.last = true;
     }
 
+    /// Says what time it is, for the `date` field of the next responses (RFC 9110 section 6.6.1).
+    /// Without it they have none.
+    pub fn set_date(&mut self, now: UnixTime) {
+        self.date = Some(now);
+    }
+
     /// Appends head and body of the response to `out`, for one write. `out` should be wiped after
     /// use. Before a request is complete this answers in the client's stead (time-out, overload)
     /// and closes. A response with control characters in a field, a field the codec owns, or a
@@ -188,9 +198,10 @@ impl ServerCodec {
         let sendable = is_sendable(response);
         let keep = complete && sendable && self.exchange.keep_alive && !self.last;
         if sendable {
-            write_response(response, self.exchange, keep, out);
+            write_response(response, self.exchange, keep, self.date, out);
         } else {
-            write_response(&Refusal::Unsendable.response(), self.exchange, keep, out);
+            let fault = Refusal::Unsendable.response();
+            write_response(&fault, self.exchange, keep, self.date, out);
         }
         self.body = Zeroizing::default();
         self.head = None;
@@ -287,7 +298,7 @@ impl ServerCodec {
 fn is_sendable(response: &Response) -> bool {
     (200..600).contains(&response.status)
         && response.headers.iter().all(|(name, value)| {
-            let owned = ["content-length", "transfer-encoding", "connection"];
+            let owned = ["content-length", "transfer-encoding", "connection", "date"];
             !name.is_empty()
                 && name.bytes().all(is_token)
                 && value.bytes().all(is_text)
@@ -295,11 +306,17 @@ fn is_sendable(response: &Response) -> bool {
         })
 }
 
-fn write_response(response: &Response, exchange: Exchange, keep: bool, out: &mut Vec<u8>) {
+fn write_response(
+    response: &Response,
+    exchange: Exchange,
+    keep: bool,
+    date: Option<UnixTime>,
+    out: &mut Vec<u8>,
+) {
     let has_body = !matches!(response.status, 204 | 304);
     let fields: usize =
         response.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    reserve_wiping(out, 128 + fields + response.body.len(), usize::MAX);
+    reserve_wiping(out, 192 + fields + response.body.len(), usize::MAX);
     let mut text = Ascii(out);
     // Writing to a vector cannot fail.
     let _ = write!(text, "HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
@@ -307,6 +324,9 @@ fn write_response(response: &Response, exchange: Exchange, keep: bool, out: &mut
         for part in [name, ": ", value, "\r\n"] {
             text.0.extend_from_slice(part.as_bytes());
         }
+    }
+    if let Some(now) = date {
+        let _ = write!(text, "date: {}\r\n", HttpDate(now));
     }
     if has_body {
         let _ = write!(text, "content-length: {}\r\n", response.body.len());

@@ -166,13 +166,29 @@ impl TlsIdentity {
         now: UnixTime,
         rng: &dyn SecureRandom,
     ) -> Result<Self, TlsIdentityError> {
+        let key = self.ca_key.expose_str().unwrap_or_default();
+        Self::under(&self.ca_cert, key, names, now, rng)
+    }
+
+    /// A server key and certificate under the CA of these two files, where the others are lost.
+    ///
+    /// # Errors
+    /// [`TlsIdentityError`], naming the file.
+    pub fn under(
+        ca_cert: &str,
+        ca_key: &str,
+        names: &[San],
+        now: UnixTime,
+        rng: &dyn SecureRandom,
+    ) -> Result<Self, TlsIdentityError> {
         let names = checked(names)?;
-        let ca = certificate(&self.ca_cert, TlsFile::CaCert)?;
-        let ca_private = private(self.ca_key.expose_str().unwrap_or_default(), TlsFile::CaKey)?;
-        let mut new =
-            Self::with_server(&ca, &ca_private, self.ca_key.duplicate(), &names, now, rng)?;
+        let der = certificate(ca_cert, TlsFile::CaCert)?;
+        let ca = authority(&der)?;
+        belongs(&ca, ca_key, TlsFile::CaKey, rng)?;
+        let ca_private = private(ca_key, TlsFile::CaKey)?;
+        let mut new = Self::with_server(&der, &ca_private, Secret::new(ca_key), &names, now, rng)?;
         // The file's own text, so that what clients pinned by bytes stays the same.
-        new.ca_cert.clone_from(&self.ca_cert);
+        new.ca_cert = ca_cert.into();
         Ok(new)
     }
 
@@ -188,9 +204,7 @@ impl TlsIdentity {
         rng: &dyn SecureRandom,
     ) -> Result<Self, TlsIdentityError> {
         let ca_der = certificate(ca_cert, TlsFile::CaCert)?;
-        let ca = Certificate::parse(&ca_der)
-            .filter(|ca| ca.ca)
-            .ok_or(TlsIdentityError::Certificate(TlsFile::CaCert))?;
+        let ca = authority(&ca_der)?;
         let ca_public = belongs(&ca, ca_key, TlsFile::CaKey, rng)?;
         let der = certificate(cert, TlsFile::Cert)?;
         let server = Certificate::parse(&der)
@@ -312,6 +326,11 @@ fn certificate(text: &str, file: TlsFile) -> Result<Zeroizing<Vec<u8>>, TlsIdent
     let blocks = pem::blocks(text).map_err(|_| TlsIdentityError::Certificate(file))?;
     let mut certificates = blocks.into_iter().filter(|block| block.label == Label::Certificate);
     certificates.next().map(|block| block.der).ok_or(TlsIdentityError::Certificate(file))
+}
+
+/// A certificate that may be `ca.crt`.
+fn authority(der: &[u8]) -> Result<Certificate<'_>, TlsIdentityError> {
+    Certificate::parse(der).filter(|ca| ca.ca).ok_or(TlsIdentityError::Certificate(TlsFile::CaCert))
 }
 
 fn private(text: &str, file: TlsFile) -> Result<PrivateKey, TlsIdentityError> {

@@ -32,6 +32,8 @@ pub struct Gauges {
     pub ca_secs_left: u64,
     /// Requests that wait for keys or a signature.
     pub waiting: u64,
+    /// Whether the audit log can be written.
+    pub audit_writable: bool,
 }
 
 /// Counters since the start of the process.
@@ -119,6 +121,8 @@ impl Metrics {
             "Requests that wait for keys or a signature.",
             gauges.waiting,
         );
+        let writable = u64::from(gauges.audit_writable);
+        gauge(&mut out, "audit_writable", "1 while the audit log can be written.", writable);
         gauge(&mut out, "ca_seconds_left", "Time until the signing CA ends.", gauges.ca_secs_left);
         family(&mut out, "build", "info", "What this process was built from.");
         let _ = writeln!(out, "talosctl_oidc_build_info{{version=\"{version}\"}} 1");
@@ -142,9 +146,12 @@ fn gauge(out: &mut String, name: &str, help: &str, value: u64) {
     let _ = writeln!(out, "talosctl_oidc_{name} {value}");
 }
 
-/// Milliseconds as a decimal number of seconds.
+/// Milliseconds as a decimal number of seconds, in the shortest form with a point, which is how
+/// OpenMetrics wants bounds of buckets spelt.
 fn seconds(millis: u64) -> String {
-    format!("{}.{:03}", millis / 1000, millis % 1000)
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') { format!("{short}0") } else { short.into() }
 }
 
 #[cfg(test)]
@@ -162,6 +169,8 @@ mod tests {
         assert!(text.contains("exchanges_total{status=\"200\",code=\"ok\"} 2\n"));
         assert!(text.contains("exchange_seconds_bucket{le=\"0.005\"} 2\n"));
         assert!(text.contains("exchange_seconds_bucket{le=\"+Inf\"} 3\n"));
+        assert!(text.contains("exchange_seconds_bucket{le=\"0.01\"} 2\n"));
+        assert!(text.contains("exchange_seconds_bucket{le=\"1.0\"} 3\n"));
         assert!(text.contains("exchange_seconds_sum 0.703\n"));
         assert!(text.ends_with("# EOF\n"));
     }

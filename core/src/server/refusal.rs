@@ -150,7 +150,7 @@ impl Refusal {
             Self::KeysUnavailable { .. } | Self::Overloaded => {
                 "the login is fine; try again after the seconds in Retry-After"
             }
-            Self::Denied(_) => "ask the administrator which group or claim gives access",
+            Self::Denied(reason) => reason.public(),
             Self::Issue(_) | Self::SignerFailed => {
                 "ask the administrator to look into the server log"
             }

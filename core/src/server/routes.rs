@@ -51,6 +51,7 @@ impl Server {
                 connections: call.connections,
                 ca_secs_left: self.setup.ca.not_after().since(now.wall),
                 waiting: count(self.for_keys.len() + self.for_signature.len()),
+                audit_writable: self.health.audit_fault.is_none(),
             };
             self.metrics.render(&gauges, self.setup.version)
         })

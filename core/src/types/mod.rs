@@ -2,6 +2,7 @@
 
 mod duration;
 mod hex;
+mod http_date;
 mod identity;
 mod role;
 mod secret;
@@ -10,6 +11,7 @@ mod url;
 
 pub use duration::{DurationError, GoDuration, Ttl, TtlError};
 pub(crate) use hex::hex;
+pub use http_date::HttpDate;
 pub use identity::{ClientId, ContextName, Issuer, IssuerError, Kid, NameError};
 pub use role::{Role, RoleError, RoleSet};
 pub use secret::Secret;

@@ -9,7 +9,7 @@ use crate::machine::UnixTime;
 pub struct Rfc3339(pub UnixTime);
 
 /// Year, month and day of a count of days since 1970-01-01 (proleptic Gregorian calendar).
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(super) fn civil(days: u64) -> (u64, u64, u64) {
     // Shifted to 0000-03-01, so that the leap day is the last of its year.
     let shifted = days.saturating_add(719_468);
     let era = shifted / 146_097;

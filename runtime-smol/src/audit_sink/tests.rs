@@ -61,11 +61,42 @@ fn a_reopened_file_is_the_new_one() {
     write(&sink, "after\n").unwrap();
     assert_eq!(fs::read_to_string(&old).unwrap(), "before\nbetween\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "after\n");
-    // Where nothing can be opened, the old file goes on.
-    fs::remove_file(&path).unwrap();
+    // Where nothing can be opened, the old file goes on, as long as it has a name.
+    fs::rename(&path, dir.path("audit.log.2")).unwrap();
     fs::create_dir(&path).unwrap();
     assert_eq!(smol::block_on(sink.reopen()).unwrap_err().code(), "file.not_writable");
     assert_eq!(write(&sink, "still\n"), Ok(()));
+}
+
+#[test]
+fn no_line_goes_to_a_file_without_a_name() {
+    let dir = Scratch::new();
+    let (path, old) = (dir.path("audit.log"), dir.path("audit.log.1"));
+    let sink = sink(&path);
+    let standing = || smol::block_on(sink.standing());
+    let begin = |lines: &str| {
+        let lines = lines.as_bytes().to_vec();
+        smol::block_on(async { sink.begin(lines).await?.done().await })
+    };
+    assert_eq!((begin("one\n"), standing()), (Ok(Written::Behind), Standing::Named));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(standing(), Standing::Deleted);
+    assert_eq!((begin("two\n"), standing()), (Ok(Written::InNewFile), Standing::Named));
+    assert_eq!(begin("three\n"), Ok(Written::Behind));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "two\nthree\n");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // A renamed one still has a name, and waits for its signal.
+    fs::rename(&path, &old).unwrap();
+    assert_eq!((begin("four\n"), standing()), (Ok(Written::Behind), Standing::Moved));
+    fs::write(&path, "").unwrap();
+    assert_eq!(standing(), Standing::Moved);
+    smol::block_on(sink.reopen()).unwrap();
+    assert_eq!((begin("five\n"), standing()), (Ok(Written::Behind), Standing::Named));
+    assert_eq!(fs::read_to_string(&old).unwrap(), "two\nthree\nfour\n");
+    // Where no new one can be made, nothing counts as written.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(begin("six\n"), Err(AuditError::Write(_))));
 }
 
 #[test]
@@ -107,7 +138,7 @@ fn a_full_disk_is_reported() {
 struct Small(LogFile, u64);
 
 impl LineWriter for Small {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<Written> {
         let used = self.0.file.metadata()?.len();
         let room = usize::try_from(self.1.saturating_sub(used)).unwrap();
         if room >= lines.len() {

@@ -66,9 +66,10 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "failed to listen on {}: ", self.address)?;
         match self.problem {
-            BindProblem::Address => {
-                f.write_str("not an address: write host:port, :port or [v6]:port")
-            }
+            BindProblem::Address => f.write_str(
+                "not an address, or its name does not resolve: write host:port, :port or \
+                     [v6]:port",
+            ),
             BindProblem::InUse => {
                 f.write_str("the port is in use: end the other program or choose another port")
             }
@@ -91,8 +92,8 @@ impl Listener {
     /// [`BindError`] when an address of these cannot be bound.
     pub fn bind(address: &str) -> Result<Self, BindError> {
         let fail = |error: &io::Error| BindError::new(address, error);
-        if let Some(port) = address.strip_prefix(':') {
-            let port: u16 = port.parse().map_err(|_| fail(&io::ErrorKind::InvalidInput.into()))?;
+        if address.starts_with(':') {
+            let port = any_port(address)?;
             let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
             return match socket(any) {
                 Ok(socket) => Ok(Self { sockets: vec![socket] }),
@@ -101,14 +102,23 @@ impl Listener {
                 Err(_) => Self::bind_all(&[SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))]),
             };
         }
-        let found: Vec<_> = address
-            .to_socket_addrs()
-            .map_err(|_| fail(&io::ErrorKind::InvalidInput.into()))?
-            .collect();
-        if found.is_empty() {
-            return Err(fail(&io::ErrorKind::InvalidInput.into()));
+        Self::bind_all(&resolve(address)?)
+    }
+
+    /// Whether [`Self::bind`] would find the address on this machine. Its port is not looked at:
+    /// the server itself may have it just now.
+    ///
+    /// # Errors
+    /// [`BindError`] when the address does not resolve, or is of another machine.
+    pub fn check(address: &str) -> Result<(), BindError> {
+        if address.starts_with(':') {
+            return any_port(address).map(drop);
         }
-        Self::bind_all(&found)
+        for found in resolve(address)? {
+            let any_port = SocketAddr::new(found.ip(), 0);
+            socket(any_port).map_err(|error| BindError::new(&found.to_string(), &error))?;
+        }
+        Ok(())
     }
 
     /// Sockets that somebody else has bound and listens on.
@@ -159,6 +169,21 @@ impl Listener {
         }
         Ok(listener)
     }
+}
+
+/// The port of `:port`.
+fn any_port(address: &str) -> Result<u16, BindError> {
+    let port = address.strip_prefix(':').and_then(|port| port.parse().ok());
+    port.ok_or_else(|| BindError { address: address.to_owned(), problem: BindProblem::Address })
+}
+
+/// The addresses of `host:port` or `[v6]:port`, at least one. Blocks for a moment.
+fn resolve(address: &str) -> Result<Vec<SocketAddr>, BindError> {
+    let found: Vec<_> = address.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+    if found.is_empty() {
+        return Err(BindError { address: address.to_owned(), problem: BindProblem::Address });
+    }
+    Ok(found)
 }
 
 #[cfg(unix)]

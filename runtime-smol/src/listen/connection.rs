@@ -19,7 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::registry::{Ticket, Waited, Waiting};
 use super::{ListenLimits, Notice, Peer, Service};
-use crate::clock::mono;
+use crate::clock::{mono, wall};
 use crate::executor::within;
 use crate::tls::{ServerTls, Stream};
 
@@ -104,6 +104,7 @@ async fn tell_to_use_tls(tcp: TcpStream, ticket: &Ticket, limits: &ListenLimits)
                 \"hint\":\"use https:// instead of http://\"}\n";
     let mut codec = ServerCodec::new(limits.http);
     let mut out = Vec::new();
+    codec.set_date(wall());
     codec.respond(&Response::json(400, body.to_owned()), &mut out);
     let mut stream = Stream::plain(tcp);
     if let Some(Ok(())) = within(limits.write_millis, stream.write_all(&out)).await {
@@ -216,6 +217,7 @@ impl<S: Service> Connection<'_, S> {
     /// Writes head and body with one call. `None` when the client did not take them.
     async fn respond(&mut self, response: &Response) -> Option<After> {
         let mut out = Zeroizing::new(Vec::new());
+        self.codec.set_date(wall());
         let after = self.codec.respond(response, &mut out);
         self.write(&out).await.then_some(after)
     }

@@ -151,7 +151,7 @@ impl Admin {
         }
         self.lock_out.right(who);
         if !matches!(call.head.method, Method::Get | Method::Head) {
-            return Err(method_not_allowed("GET").into());
+            return Err(method_not_allowed("GET, HEAD").into());
         }
         Ok(())
     }
