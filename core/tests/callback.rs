@@ -6,8 +6,7 @@
     reason = "a failing test should stop at the line that failed"
 )]
 
-use std::fs;
-use std::path::PathBuf;
+mod vectors;
 
 use exchange_core::http::{Headers, Method, RequestHead, Version};
 use exchange_core::oidc::callback::{
@@ -42,22 +41,6 @@ enum Expect {
     Code { code: String },
     Error { error: String, provider: Option<String>, description: Option<String> },
     Wait { wait: u16, reason: String },
-}
-
-fn cases() -> Vec<(String, Case)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors/callback");
-    let mut cases = Vec::new();
-    for file in fs::read_dir(&folder).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let text = fs::read_to_string(&path).unwrap();
-            let case = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
-            cases.push((name, case));
-        }
-    }
-    assert!(cases.len() >= 40, "only {} cases in {}", cases.len(), folder.display());
-    cases
 }
 
 fn verdict(case: &Case) -> Expect {
@@ -114,20 +97,13 @@ fn verdict(case: &Case) -> Expect {
 
 #[test]
 fn every_case_gets_its_verdict() {
-    let mut wrong = Vec::new();
-    for (name, case) in cases() {
-        let found = verdict(&case);
-        if found != case.expect {
-            wrong.push(format!("{name}: expected {:?}, found {found:?}", case.expect));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    vectors::each("callback", 60, |case: &Case| vectors::same(&verdict(case), &case.expect));
 }
 
 /// No page shows a byte of the request, whatever the request is.
 #[test]
 fn nothing_is_reflected() {
-    for (name, case) in cases() {
+    for (name, case) in vectors::cases::<Case>("callback", 60) {
         let Expect::Wait { wait, .. } = case.expect else { continue };
         let mut marked = case;
         marked.target = marked.target.replace("code=", "code=REFLECTED");

@@ -6,8 +6,9 @@
     reason = "a failing test should stop at the line that failed"
 )]
 
+mod vectors;
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use exchange_core::http::{
     After, ClientCodec, ClientEvent, Limits, Phase, Response, ServerCodec, ServerEvent,
@@ -17,8 +18,10 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    comment: String,
-    source: String,
+    #[serde(rename = "comment")]
+    _comment: String,
+    #[serde(rename = "source")]
+    _source: String,
     side: Side,
     #[serde(default)]
     head: bool,
@@ -254,28 +257,10 @@ fn fetch(case: &Case, bytes: &[u8], mut cuts: Cuts) -> Vec<Outcome> {
     }
 }
 
-fn cases() -> Vec<(String, Case)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../vectors/http");
-    let entries = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder:?}: {e}"));
-    let mut cases = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.extension().is_some_and(|extension| extension == "json") {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let text = std::fs::read(&path).unwrap();
-            let case = serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
-            cases.push((name, case));
-        }
-    }
-    assert!(!cases.is_empty(), "{folder:?} has no cases");
-    cases.sort_by(|a, b| a.0.cmp(&b.0));
-    cases
-}
-
 #[test]
 fn every_case_comes_out_as_written_however_it_is_cut() {
     let mut failures = Vec::new();
-    for (name, case) in cases() {
-        assert!(!case.comment.is_empty() && !case.source.is_empty(), "{name}: say why");
+    for (name, case) in vectors::cases::<Case>("http", 200) {
         let bytes: Vec<u8> = case.chunks.iter().flat_map(Chunk::bytes).collect();
         let expected: Vec<Outcome> = case.expect.iter().map(Outcome::from).collect();
         let fixed = [usize::MAX, 1, 2, 1460].map(|size| Cuts { fixed: Some(size), seed: 0 });
@@ -297,7 +282,7 @@ fn every_case_comes_out_as_written_however_it_is_cut() {
 #[test]
 fn every_refusal_that_bytes_can_cause_has_a_case() {
     let mut codes = BTreeSet::new();
-    for (_, case) in cases() {
+    for (_, case) in vectors::cases::<Case>("http", 200) {
         for outcome in case.expect.iter().map(Outcome::from) {
             if let Outcome::Refuse { code, .. } | Outcome::Failed(code) = outcome {
                 codes.insert(code);

@@ -40,7 +40,7 @@ struct One<S, W> {
 
 #[test]
 fn machines_order_what_the_scripts_say() {
-    vectors::each("script", 30, |case: &Case| match (&case.server, &case.login) {
+    vectors::each("script", 90, |case: &Case| match (&case.server, &case.login) {
         (Some(one), None) => words::play(&server::Play::new(&one.settings), &one.steps),
         (None, Some(one)) => words::play(&login::Play::new(&one.settings), &one.steps),
         _ => Err("exactly one of server and login belongs here".into()),

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::print_stderr,
+    clippy::indexing_slicing,
     reason = "each test uses its part of it, and says what it skipped"
 )]
 
@@ -17,36 +18,47 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")
 }
 
+/// Every case of `area`, by the name of its file.
+///
+/// # Panics
+/// When fewer than `least` cases are there, or a file is not of the area's format, which knows no
+/// other members than its own.
+pub(crate) fn cases<C: DeserializeOwned>(area: &str, least: usize) -> Vec<(String, C)> {
+    let folder = root().join(area);
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() >= least, "{}: {} cases, {least} expected", folder.display(), paths.len());
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let case = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut odd: serde_json::Value = serde_json::from_str(&text).unwrap();
+        odd["of_a_later_version"] = true.into();
+        assert!(serde_json::from_value::<C>(odd).is_err(), "{name}: any member would pass");
+        (name, case)
+    };
+    paths.into_iter().map(read).collect()
+}
+
 /// Runs `check` on every case of `area`.
 ///
 /// # Panics
-/// When fewer than `least` cases are there, a file is not of the area's format, or a case fails.
+/// As [`cases`], and when a case fails.
 pub(crate) fn each<C: DeserializeOwned>(
     area: &str,
     least: usize,
     check: impl Fn(&C) -> Result<(), String>,
 ) {
-    let folder = root().join(area);
-    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| !path.ends_with("README.md"))
+    let cases = cases::<C>(area, least);
+    let failed: Vec<String> = cases
+        .iter()
+        .filter_map(|(name, case)| check(case).err().map(|why| format!("{area}/{name}: {why}")))
         .collect();
-    paths.sort();
-    assert!(paths.len() >= least, "{}: {} cases, {least} expected", folder.display(), paths.len());
-    let mut failed = Vec::new();
-    for path in &paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        assert!(name.ends_with(".json"), "{area}/{name} is no case");
-        let verdict = fs::read_to_string(path)
-            .map_err(|error| error.to_string())
-            .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
-            .and_then(|case| check(&case));
-        if let Err(why) = verdict {
-            failed.push(format!("{area}/{name}: {why}"));
-        }
-    }
-    assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), paths.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
 /// Runs `check` on cases of `area` that `vectors/alter.py` has altered at random and judged: two
