@@ -299,6 +299,36 @@ with Server("server-token-again", "there is no one-use mode: the same token serv
         s.ask(100 * n, n, signed(), f"sign {n + 2} of generation 0")
         s.signs(100 * n + 10, n + 2, issued(n))
 
+def kept(age: int, issuer: str = ISSUER, keys: object = None) -> str:
+    """Keys as an earlier run has saved them."""
+    return f"talosctl-oidc keys 1\n{issuer}\n{EPOCH - age}\n{json.dumps(keys or jwks(('k1', 1)))}"
+
+
+with Server("server-kept-keys", "keys of an earlier run serve while the provider is down", "issue: provider faults", up=False) as s:
+    s.ask(5, 1, signed())
+    s.step(10, "sign 2 of generation 0", saved_keys=kept(3600))
+    s.signs(20, 2, issued(1))
+    s.fetched(30, 1, "note warn", error="fetch.connect")
+    s.ask(40, 2, signed(), "sign 3 of generation 0")
+    s.signs(50, 3, issued(2))
+
+for slug, text in [
+    ("format", "talosctl-oidc keys 2\n" + kept(0).split("\n", 1)[1]),
+    ("issuer", kept(0, issuer=ISSUER + "/")),
+    ("age", kept(24 * 3600 + 1)),
+    ("future", kept(-1)),
+    ("set", kept(0, keys={"keys": [{"kty": "oct", "k": "AAAA"}]})),
+]:
+    with Server(f"server-kept-keys-{slug}", "bytes that are not this provider's keys of the last day: told, not used",
+                "issue: provider faults", up=False) as s:
+        s.step(5, "note info", saved_keys=text)
+        s.ask(10, 1, signed())
+        s.fetched(20, 1, "note warn", down(1, 1), error="fetch.connect")
+
+with Server("server-kept-keys-too-late", "keys that were fetched are not replaced by kept ones", "issue: provider faults") as s:
+    s.step(50, "note info", saved_keys=kept(60, keys=jwks(("k2", 2))))
+    s.ask(60, 1, signed(), "sign 3 of generation 0")
+
 with Server("server-kept-keys-no-keys", "bytes that are no keys of an earlier run change nothing", "issue: provider faults", up=False) as s:
     s.step(5, "note info", saved_keys="{}")
     s.ask(10, 1, signed())
@@ -460,6 +490,7 @@ ANSWERS = {
     "mac": (121, {"json": tokens(token_type="mac")}, "login.provider_answer"),
     "no-id-token": (121, {"json": tokens(id_token=None)}, "login.no_id_token"),
     "audience": (121, {"json": tokens(id_token=id_token(nonce=NONCE, aud="another"))}, "token.audience_mismatch"),
+    "unavailable": (120, {"status": 503, "headers": [["retry-after", "7"]], "text": ""}, "login.provider_unavailable"),
     "unreachable": (94, {"error": "fetch.timeout"}, "login.provider_unreachable"),
     "untrusted": (109, {"error": "fetch.untrusted_certificate"}, "login.provider_unreachable"),
 }
@@ -479,7 +510,14 @@ for slug, number, change, code in [
         s.loaded("tell login needed", f"fetch 2 {METADATA}")
         s.fetched(20, 2, f"failed {code}", json=USUAL | change)
 
+with Login("login-pushed-requests-only", "a provider that takes authorization requests by the back channel alone", "RFC 9126 section 5") as s:
+    s.loaded("tell login needed", f"fetch 2 {METADATA}")
+    s.fetched(20, 2, "failed login.pushed_requests_only", json=USUAL | {"require_pushed_authorization_requests": True})
+
 # ---------------------------------------------------------------- without a person
+
+with Login("login-nobody-there", "no tokens and no person: nothing is asked", "issue: machines", nobody_there=True) as s:
+    s.loaded("failed login.interaction_required")
 
 with Login("login-still-fresh", "nothing to do", "compat section 10") as s:
     s.loaded("finished still fresh", entry=entry(3600) | {"server": "https://oidc.example.com"}, context={"secs": 300})
@@ -560,6 +598,9 @@ for slug, reply, code in [
     ("429", {"status": 429, "headers": [["retry-after", "7"]], "json": {"error": "rate limit exceeded"}}, "server.rate_limited"),
     ("503", {"status": 503, "json": {"error": "identity provider unavailable"}}, "server.unavailable"),
     ("untrusted", {"error": "fetch.untrusted_certificate"}, "server.unreachable"),
+    ("500", {"status": 500, "json": {"error": "failed to generate certificate"}}, "server.unavailable"),
+    ("redirect", {"status": 302, "headers": [["location", "https://evil.example/exchange"]]}, "server.unexpected_status"),
+    ("not-found", {"status": 404, "text": "not found"}, "server.unexpected_status"),
     ("html", {"text": "<html></html>"}, "server.answer"),
 ]:
     with Login(f"login-server-{slug}", "the exchange server does not give a certificate", "compat section 3") as s:
@@ -656,6 +697,11 @@ with Login("login-watch", "renews between half and four fifths of the certificat
 with Login("login-given", "a token from outside, no prompt, no store", "issue: machines", given=True) as s:
     s.step(10, "draw seed 2", id_token_given={"effect": 1, "token": id_token()})
     s.exchange(20, 2, "tell written", "finished written", write=" current")
+
+with Login("login-given-refused", "a token from outside that the server refuses: there is no other", "issue: machines", given=True) as s:
+    s.step(10, "draw seed 2", id_token_given={"effect": 1, "token": id_token()})
+    s.step(20, f"post 3 {EXCHANGE}", seeded={"effect": 2, "seed": 5})
+    s.fetched(120, 3, "failed server.token_refused", status=401, json=NO)
 
 with Login("login-given-over", "a token from outside that has ended", "issue: machines", given=True) as s:
     s.step(10, "failed token.expired", id_token_given={"effect": 1, "token": id_token(exp=EPOCH - 1)})
