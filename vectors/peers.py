@@ -1,4 +1,5 @@
-"""What libraries make of the cases: PyJWT of `jwt`, PyYAML and Go's yaml.v3 of `talosconfig`.
+"""What libraries make of the cases: PyJWT of `jwt`, PyYAML and Go's yaml.v3 of `talosconfig`,
+cryptography of `csr`.
 
 Every difference is listed in `differs/<library>.json` with the reason and with who is right; one
 that is not listed fails, and so does a listed one that is gone. Needs the packages PyJWT, PyYAML and
@@ -15,6 +16,7 @@ import warnings
 
 import jwt
 import yaml
+from cryptography import x509
 
 VECTORS = pathlib.Path(__file__).resolve().parent
 ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
@@ -198,9 +200,30 @@ def self_test(reader) -> bool:
     return found > edits - 10
 
 
+# ---------------------------------------------------------------- cryptography
+
+
+def cryptography_csr(request: bytes) -> bool:
+    """Whether it reads as a request that is signed with its own key."""
+    try:
+        read = x509.load_der_x509_csr if request[:1] == b"\x30" else x509.load_pem_x509_csr
+        return read(request).is_signature_valid
+    except Exception:  # whatever it raises is a refusal
+        return False
+
+
+def csr_differences() -> dict[str, str]:
+    found = {}
+    for slug, case in cases("csr").items():
+        theirs = cryptography_csr(case["text"].encode() if "text" in case else bytes.fromhex(case["der"]))
+        if theirs != ("ok" in case["expect"]):
+            found[slug] = f"ours {json.dumps(case['expect'])[:100]}, theirs {'accepted' if theirs else 'refused'}"
+    return found
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of weak keys, which some cases are about
-    results = [compare("pyjwt", jwt_differences())]
+    results = [compare("pyjwt", jwt_differences()), compare("cryptography", csr_differences())]
     for reader in (pyyaml, yaml_v3):
         results += [compare(reader.__name__, yaml_differences(reader)), self_test(reader)]
     sys.exit(0 if all(results) else 1)
