@@ -22,4 +22,5 @@ mod refusals;
 mod renewal;
 mod status;
 mod stub;
+mod surroundings;
 mod tls;

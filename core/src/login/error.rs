@@ -408,8 +408,9 @@ impl fmt::Display for LoginError {
             ),
             Self::Listen { port, why: ListenTrouble::InUse } => write!(
                 f,
-                "failed to listen: port {port} is in use: pass --callback-port and register the \
-                 matching redirect URI"
+                "failed to listen: port {port} is in use, perhaps by a login of somebody else on \
+                 this machine: wait for its end, log in with --device-code, or pass another \
+                 --callback-port that is registered as redirect URI"
             ),
             Self::Listen { port, why: ListenTrouble::Denied } => write!(
                 f,
