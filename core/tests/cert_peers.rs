@@ -259,7 +259,7 @@ fn peers_read_in_it_what_was_ordered() {
         assert_eq!(organizations, roles, "{name}");
         let common_name = read.subject().iter_common_name().next().map(text).unwrap_or_default();
         assert_eq!(common_name, answer.common_name, "{name}");
-        assert_eq!(common_name.is_empty(), case["identity"].is_null(), "{name}");
+        assert!(common_name.is_empty() || case["identity"].is_string(), "{name}");
         assert_eq!(read.raw_serial(), unhex(&answer.serial), "{name}");
         let validity = read.validity();
         let read_times = (validity.not_before.timestamp(), validity.not_after.timestamp());

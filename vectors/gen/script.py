@@ -225,6 +225,14 @@ for slug, number, reply in [
         s.ask(300_070, 1, signed(), "sign 4 of generation 0")
         s.signs(300_080, 4, issued(1))
 
+with Server("server-private-key-published", "a provider that gives a private key away is told of loudly; the key is not used",
+            "oidc attack 98", up=False) as s:
+    leaked = jwks(("k1", 1), ("k2", 2))
+    leaked["keys"][1]["d"] = b64(bytes([2]) * 32)
+    s.fetched(20, 1, f"fetch 2 {KEYS}", json={"issuer": ISSUER, "jwks_uri": KEYS})
+    s.fetched(40, 2, "note info", "note error", "save keys", json=leaked)
+    s.ask(100, 1, signed(kid="k2", key=2), refused(1, "token.key_mismatch"))
+
 with Server("server-other-provider", "who waits when the provider is changed is told to come again; its token then means nothing",
             "oidc attack 76", up=False) as s:
     other = "https://other.example.com"
