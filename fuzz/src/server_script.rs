@@ -264,7 +264,7 @@ impl World {
             }
             Step::Health(fault) => {
                 let audit_fault = fault.then_some("audit.not_writable");
-                self.feed(|| Input::Health(Health { audit_fault }));
+                self.feed(|| Input::Health(Health { audit_fault, withheld: 0 }));
             }
             Step::Reload(variant) => {
                 let variant = variant % VARIANTS;

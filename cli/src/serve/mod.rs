@@ -133,6 +133,7 @@ async fn serve(
         faulty: false,
         pinned: 0,
         renamed: None,
+        withheld: 0,
     };
     let scribe = spawn(scribe.work(scribe_inbox));
     let hands = ServeHands {

@@ -72,6 +72,8 @@ pub(super) struct Scribe {
     pub(super) pinned: u64,
     /// Since when the file is known to have been renamed.
     pub(super) renamed: Option<Mono>,
+    /// Answers that became 503 because their events could not be written.
+    pub(super) withheld: u64,
 }
 
 /// An answer that waits for its events to be written.
@@ -150,8 +152,8 @@ impl Scribe {
         let outcome = match executor::within(PATIENCE_MILLIS, writing.done()).await {
             Some(outcome) => outcome,
             None => {
-                self.fault(AuditError::Overloaded);
                 batch.drain(..).for_each(|(id, ..)| self.refuse(id));
+                self.fault(AuditError::Overloaded);
                 self.hold_off(&writing, orders, &mut control).await
             }
         };
@@ -176,7 +178,7 @@ impl Scribe {
     /// Until the outcome is known nobody can tell where the chain stands, so no order of another
     /// kind is carried out before: the last one is kept in `control`.
     async fn hold_off(
-        &self,
+        &mut self,
         writing: &Writing,
         orders: &Receiver<Order>,
         control: &mut Option<Order>,
@@ -193,15 +195,16 @@ impl Scribe {
         }
     }
 
-    fn refuse(&self, id: RequestId) {
+    fn refuse(&mut self, id: RequestId) {
+        self.withheld = self.withheld.saturating_add(1);
         self.desk.answer(id, unwritten());
     }
 
     /// Nothing of it was written: no number is lost, and no answer leaves.
     fn undo(&mut self, before: Chain, fault: AuditError, batch: &mut Vec<Held>) {
         self.chain = before;
-        self.fault(fault);
         batch.drain(..).for_each(|(id, ..)| self.refuse(id));
+        self.fault(fault);
     }
 
     fn seal(&mut self, events: &[AuditEvent], lines: &mut String) {
@@ -319,12 +322,13 @@ impl Scribe {
             log::error(&fault.to_string());
         }
         self.faulty = true;
-        let health = Health { audit_fault: Some(fault.code()) };
+        let health = Health { audit_fault: Some(fault.code()), withheld: self.withheld };
         let _ = self.inputs.try_send(Input::Health(health));
     }
 
     fn recovered(&mut self) {
-        if self.faulty && self.inputs.try_send(Input::Health(Health::default())).is_ok() {
+        let health = Health { audit_fault: None, withheld: self.withheld };
+        if self.faulty && self.inputs.try_send(Input::Health(health)).is_ok() {
             self.faulty = false;
             log::info("the audit log can be written again");
         }

@@ -300,6 +300,41 @@ fn d1_the_lock_out_is_of_the_peer_and_not_of_a_header() {
     assert_eq!(attempt(&server, "203.0.113.10", TOKEN), 200);
 }
 
+/// Every sample follows the type of its family and has a name that this type allows; families
+/// come once, and buckets never fall.
+fn is_openmetrics(text: &str) {
+    let mut families = std::collections::BTreeMap::new();
+    let (mut family, mut bucket) = ("", 0_u64);
+    for line in text.lines().take_while(|line| *line != "# EOF") {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(families.insert(name, kind), None, "{line}");
+            (family, bucket) = (name, 0);
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            assert!(rest.starts_with(&format!("{family} ")), "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let name = series.split('{').next().unwrap();
+            let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{family}: {line}"));
+            let allowed: &[&str] = match families[family] {
+                "counter" => &["_total"],
+                "gauge" => &[""],
+                "info" => &["_info"],
+                "histogram" => &["_bucket", "_sum", "_count"],
+                other => panic!("{other}"),
+            };
+            assert!(allowed.contains(&suffix), "{line}");
+            assert!(value.parse::<f64>().unwrap() >= 0.0, "{line}");
+            if suffix == "_bucket" || suffix == "_count" {
+                let count = value.parse().unwrap();
+                assert!(count >= bucket, "{line}");
+                bucket = count;
+            }
+        }
+    }
+    assert!(families.len() >= 10, "{families:?}");
+}
+
 /// The series do not grow with what strangers send.
 #[test]
 fn s2_metrics_have_no_series_of_strangers() {
@@ -354,6 +389,7 @@ fn s2_metrics_have_no_series_of_strangers() {
         assert!(text.contains(&format!("talosctl_oidc_{name}")), "{name}");
     }
     assert!(text.ends_with("# EOF\n"));
+    is_openmetrics(&text);
     // The metrics listener serves metrics and probes, and nothing else.
     let mut conn = crate::client::Conn::open(address);
     assert_eq!(conn.request("POST", "/exchange", &[], b"{}").status, 404);

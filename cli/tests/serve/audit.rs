@@ -107,7 +107,7 @@ fn d15_lines_are_chained_and_written_before_the_answer() {
 #[test]
 fn d15_no_trace_no_certificate() {
     let provider = Provider::start();
-    let config = Config::new(&provider);
+    let config = Config::new(&provider).set("admin_token", "an-admin-token-of-some-length");
     let (path, real) = (config.audit_log(), config.folder.path("real.log"));
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let server = config.start().ready();
@@ -126,6 +126,13 @@ fn d15_no_trace_no_certificate() {
     let log = server.log.all();
     let told = log.iter().filter(|line| line.contains("cannot be written")).count();
     assert_eq!(told, 1, "{log:?}");
+    let metrics = || {
+        let headers = [("authorization", "Bearer an-admin-token-of-some-length")];
+        server.open().request("GET", "/metrics", &headers, b"").text()
+    };
+    let text = metrics();
+    assert!(text.contains("talosctl_oidc_audit_writable 0\n"), "{text}");
+    assert!(text.contains("talosctl_oidc_answers_withheld_total 4\n"), "{text}");
     // Room again.
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(&real, &path).unwrap();
@@ -133,6 +140,9 @@ fn d15_no_trace_no_certificate() {
     server.log.wait("audit log opened again");
     assert_eq!(server.post(&provider.body("alice", json!({}))).status, 200);
     server.settle("readiness", || server.get("/readyz").status == 200);
+    let text = metrics();
+    assert!(text.contains("talosctl_oidc_audit_writable 1\n"), "{text}");
+    assert!(text.contains("talosctl_oidc_answers_withheld_total 4\n"), "{text}");
     let lines = events(&real);
     assert_eq!((parse(&lines[0])["seq"].clone(), lines.len()), (json!(1), 2));
 }
@@ -311,6 +321,30 @@ fn d15_the_chain_holds_over_rotation_restart_and_kill() {
     let _folder = server.stop();
     let (code, said) = verify(&[&["--key-file", key], &*names].concat());
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// Checkpoints come by themselves while lines are written, also while requests never pause, and
+/// not for nothing.
+#[test]
+fn d15_checkpoints_come_at_intervals() {
+    let provider = Provider::start();
+    let server = Config::new(&provider).set("audit_checkpoint_interval", "500ms").start().ready();
+    let path = server.config.audit_log();
+    let text = || fs::read_to_string(&path).unwrap();
+    let checkpoints = || text().matches("\"type\":\"checkpoint\"").count();
+    let mut conn = server.open();
+    let body = provider.body("alice", json!({}));
+    server.settle("three checkpoints under load", || {
+        assert_eq!(conn.request("POST", "/exchange", &[], &body).status, 200);
+        checkpoints() >= 3
+    });
+    server.settle("the last one", || text().lines().last().unwrap().contains("\"checkpoint\""));
+    let before = checkpoints();
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(checkpoints(), before, "nothing new, nothing to sign");
+    let (code, said) = verify(&[path.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("{before} signed checkpoints")), "{said}");
 }
 
 /// A log that loses its name is noticed: no line goes where nobody can read it.

@@ -642,6 +642,72 @@ fn d1_forwarded_for_counts_only_from_trusted_proxies() {
     assert_eq!(status(&server, "10.1.1.3"), 200);
 }
 
+/// Section 7.1: how an address may be written in the header, what counts as one client, and that
+/// what is no address is not skipped.
+#[test]
+fn d1_s71_addresses_in_the_header_are_normalised() {
+    let provider = Provider::start();
+    let config = Config::new(&provider)
+        .set("trusted_proxies", "[127.0.0.1, 10.0.0.0/8]")
+        .set("rate_limit_requests", "1")
+        .set("rate_limit_window", "1h");
+    let server = config.start().ready();
+    let body = provider.body("alice", json!({}));
+    let ask = |fields: &[&str]| {
+        let headers: Vec<_> = fields.iter().map(|value| ("x-forwarded-for", *value)).collect();
+        let status = server.open().request("POST", "/exchange", &headers, &body).status;
+        let client = server.last_event().get("client_address").cloned();
+        (status, client.map(|client| client.as_str().unwrap().to_owned()))
+    };
+    for (fields, status, client) in [
+        (&["203.0.113.1"][..], 200, Some("203.0.113.1")),
+        (&["203.0.113.1:4711"], 429, Some("203.0.113.1")),
+        (&["::ffff:203.0.113.1"], 429, Some("203.0.113.1")),
+        (&["[2001:db8::1]:4711"], 200, Some("2001:db8::1")),
+        // A /64 is one client.
+        (&["2001:db8::ffff:1"], 429, Some("2001:db8::ffff:1")),
+        (&["2001:db8:0:1::1"], 200, Some("2001:db8:0:1::1")),
+        // Several fields are one list; from the right, proxies of ours are passed over.
+        (&["198.51.100.1", "203.0.113.2, 10.0.0.1"], 200, Some("203.0.113.2")),
+        (&["garbage, 203.0.113.3"], 200, Some("203.0.113.3")),
+        // What is no address ends the walk: the last proxy that is known.
+        (&["203.0.113.4, garbage"], 200, None),
+        (&["203.0.113.5, 203.0.113.010"], 429, None),
+    ] {
+        assert_eq!(ask(fields), (status, client.map(String::from)), "{fields:?}");
+    }
+}
+
+/// Section 8: a claim is found by its whole name, by a JSON Pointer or by a list of names.
+#[test]
+fn s8_claims_are_addressed_in_three_ways() {
+    let provider = Provider::start();
+    let rules = "
+  rules:
+    - { claim: 'https://ns.example/groups', value: a, roles: [os:reader] }
+    - { claim: '/resource_access/my~1app/roles', value: b, roles: [os:operator] }
+    - { claim_path: ['https://ns.example', x.y], value: c, roles: [os:etcd:backup] }
+    - { claim: title, value: d, roles: [os:meta:writer] }";
+    let server = Config::new(&provider).set("rbac", rules).set("roles", "[]").start().ready();
+    for (claims, roles) in [
+        (json!({"https://ns.example/groups": ["a"]}), "os:reader"),
+        (json!({"resource_access": {"my/app": {"roles": ["b"]}}}), "os:operator"),
+        (json!({"https://ns.example": {"x.y": "c"}}), "os:etcd:backup"),
+        (json!({"title": "d"}), "os:meta:writer"),
+    ] {
+        let reply = server.post(&provider.body("alice", claims));
+        assert_eq!(roles_of(&reply), [roles]);
+    }
+    for claims in [
+        json!({"https://ns": {"example/groups": ["a"]}}),
+        json!({"resource_access": {"my~1app": {"roles": ["b"]}}}),
+        json!({"https://ns.example": {"x": {"y": "c"}}}),
+        json!({"title": "D"}),
+    ] {
+        assert_eq!(server.post(&provider.body("alice", claims)).status, 403);
+    }
+}
+
 /// A key of the client's own: the certificate is for it, and no key travels.
 #[test]
 fn s21_a_request_with_its_own_key_gets_no_key_back() {

@@ -129,8 +129,20 @@ fn d10_keys_survive_a_restart_in_data_dir() {
     assert_eq!(server.post(&provider.body("alice", json!({}))).status, 200);
     let ready = server.get("/readyz");
     assert_eq!(ready.status, 200, "{}", ready.text());
-    // Keys of another provider are not believed because they lie there.
+    // They have a maximum age, whoever's clock they are dated by.
     let mut config = server.stop();
+    let saved = std::fs::read_to_string(config.folder.path("data/provider-keys")).unwrap();
+    let at: u64 = saved.lines().nth(2).unwrap().parse().unwrap();
+    for other in [at - 25 * 3600, at + 25 * 3600] {
+        let dated = saved.replacen(&at.to_string(), &other.to_string(), 1);
+        config.folder.write("data/provider-keys", dated);
+        let server = config.start();
+        server.log.wait("too old, or dated in the future");
+        assert_eq!(server.post(&provider.body("alice", json!({}))).status, 503, "{other}");
+        config = server.stop();
+    }
+    config.folder.write("data/provider-keys", &saved);
+    // Keys of another provider are not believed because they lie there.
     let other = Provider::start();
     other.all(Mode::Away);
     config.put("issuer_url", &other.issuer());

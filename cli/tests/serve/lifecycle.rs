@@ -17,6 +17,22 @@ use crate::exchange::pem;
 use crate::provider::{Mode, Provider};
 use crate::world::{Config, Server, vector};
 
+/// Section 1: who does not finish is waited for ten seconds and no longer.
+#[test]
+fn s1_the_drain_ends_after_ten_seconds() {
+    let provider = Provider::start();
+    let server = Config::new(&provider).start().ready();
+    let mut half = server.open();
+    half.send(b"POST /exchange HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{");
+    // A request behind it shows that those bytes have been read.
+    assert_eq!(server.get("/healthz").status, 200);
+    let started = Instant::now();
+    server.signal("TERM");
+    let (status, _folder) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
+}
+
 /// Section 1: requests under way are finished, new ones not taken, exit status 0.
 #[test]
 fn s1_sigterm_finishes_what_is_under_way_and_exits_0() {

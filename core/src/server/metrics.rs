@@ -34,6 +34,8 @@ pub struct Gauges {
     pub waiting: u64,
     /// Whether the audit log can be written.
     pub audit_writable: bool,
+    /// Answers that became 503 because their events could not be written.
+    pub withheld: u64,
 }
 
 /// Counters since the start of the process.
@@ -121,6 +123,9 @@ impl Metrics {
             "Requests that wait for keys or a signature.",
             gauges.waiting,
         );
+        let help = "Answers that became 503 as the audit log could not be written.";
+        family(&mut out, "answers_withheld", "counter", help);
+        let _ = writeln!(out, "talosctl_oidc_answers_withheld_total {}", gauges.withheld);
         let writable = u64::from(gauges.audit_writable);
         gauge(&mut out, "audit_writable", "1 while the audit log can be written.", writable);
         gauge(&mut out, "ca_seconds_left", "Time until the signing CA ends.", gauges.ca_secs_left);

@@ -83,6 +83,8 @@ pub enum Input {
 pub struct Health {
     /// Why the audit log cannot be written, if so.
     pub audit_fault: Option<&'static str>,
+    /// Answers since the start that became 503 because their events could not be written.
+    pub withheld: u64,
 }
 
 /// What the server wants done.

@@ -52,6 +52,7 @@ impl Server {
                 ca_secs_left: self.setup.ca.not_after().since(now.wall),
                 waiting: count(self.for_keys.len() + self.for_signature.len()),
                 audit_writable: self.health.audit_fault.is_none(),
+                withheld: self.health.withheld,
             };
             self.metrics.render(&gauges, self.setup.version)
         })

@@ -232,7 +232,7 @@ impl Player for Play<'_> {
                 let known = ["audit.not_writable"];
                 let audit_fault =
                     fault.as_ref().map(|code| *known.iter().find(|k| *k == code).expect(code));
-                Input::Health(Health { audit_fault })
+                Input::Health(Health { audit_fault, withheld: 0 })
             }
             Word::Reload(settings) => Input::Reload(Box::new(setup(settings))),
         }

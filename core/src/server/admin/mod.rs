@@ -206,7 +206,8 @@ impl Admin {
         let who = call.client(setup).rate_key();
         if let Some(secs) = self.lock_out.locked(now.mono, who) {
             let minutes = secs.div_ceil(60);
-            let text = format!("Too many failed attempts. Try again in {minutes} minutes.");
+            let unit = if minutes == 1 { "minute" } else { "minutes" };
+            let text = format!("Too many failed attempts. Try again in {minutes} {unit}.");
             return page::login(429, Some(&text)).with("retry-after", secs.to_string());
         }
         let Ok(form) = Form::parse_bytes(&call.body) else { return to_dashboard() };
