@@ -50,6 +50,14 @@ pub(crate) enum Command {
     #[cfg(feature = "client")]
     /// Show the state of the cached tokens and of the context
     Status(Status),
+    #[cfg(feature = "client")]
+    /// Find out why a login does not work: checks of this machine, the server and the provider
+    ///
+    /// Takes the flags of `login`, with which it should be called. Looks and changes nothing.
+    #[command(after_help = "Exit code: 0 without errors, else that of the first error: 2 on this \
+                            machine, 4 server or provider, 5 the provider does not know this \
+                            client, 1 the flags.")]
+    Doctor(Box<Login>),
     /// Print version, commit and build date
     Version,
     #[cfg(feature = "demo")]
@@ -260,7 +268,7 @@ pub(crate) enum Store {
 #[cfg(feature = "client")]
 pub(crate) struct Login {
     /// Exchange server; the same as --server
-    #[arg(value_name = "SERVER", conflicts_with = "server")]
+    #[arg(value_name = "SERVER")]
     pub(crate) server_url: Option<String>,
     /// OIDC issuer URL, exactly as the provider spells it [default: what the server says]
     #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_PROVIDER")]
@@ -281,12 +289,7 @@ pub(crate) struct Login {
     )]
     pub(crate) client_secret: Option<String>,
     /// File that holds the OIDC client secret; - reads standard input
-    #[arg(
-        long,
-        value_name = "PATH",
-        conflicts_with = "client_secret",
-        env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE"
-    )]
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE")]
     pub(crate) client_secret_file: Option<PathBuf>,
     /// How the client secret is sent: auto, basic or post
     #[arg(
@@ -382,25 +385,14 @@ pub(crate) struct Login {
         long,
         value_name = "TOKEN",
         env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN",
-        hide_env_values = true,
-        group = "given_token"
+        hide_env_values = true
     )]
     pub(crate) id_token: Option<String>,
     /// Use the ID token in this file; no browser, no cache
-    #[arg(
-        long,
-        value_name = "PATH",
-        env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN_FILE",
-        group = "given_token"
-    )]
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN_FILE")]
     pub(crate) id_token_file: Option<PathBuf>,
     /// Use the ID token in this environment variable; no browser, no cache
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN_ENV",
-        group = "given_token"
-    )]
+    #[arg(long, value_name = "NAME", env = "TALOSCTL_OIDC_LOGIN_ID_TOKEN_ENV")]
     pub(crate) id_token_env: Option<String>,
     /// Only errors, warnings and the result
     #[arg(short, long, env = "TALOSCTL_OIDC_LOGIN_QUIET", value_parser = switch)]

@@ -6,6 +6,8 @@ mod audit;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "client")]
+mod doctor;
+#[cfg(feature = "client")]
 mod exec;
 mod exit;
 #[cfg(feature = "client")]
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         Command::Logout(args) => logout::run(&args),
         #[cfg(feature = "client")]
         Command::Status(args) => status::run(&args),
+        #[cfg(feature = "client")]
+        Command::Doctor(args) => doctor::run(&args),
         Command::Version => {
             terminal::line(version::text().trim_end());
             Ok(ExitCode::SUCCESS)

@@ -15,6 +15,9 @@ const EMPTY_LINE: &str = "\r\x1b[K";
 /// What a word means, as a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colour {
+    /// Good.
+    #[cfg(feature = "client")]
+    Green,
     /// To be looked at.
     Yellow,
     /// Wrong.
@@ -24,6 +27,8 @@ pub(crate) enum Colour {
 impl Colour {
     const fn start(self) -> &'static str {
         match self {
+            #[cfg(feature = "client")]
+            Self::Green => "\x1b[32m",
             Self::Yellow => "\x1b[33m",
             Self::Red => "\x1b[1;31m",
         }
@@ -36,6 +41,21 @@ pub(crate) fn line(text: &str) {
     end_waiting();
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", printable(text)).and_then(|()| out.flush());
+}
+
+/// Writes one line to standard output whose first word has a colour there.
+#[cfg(feature = "client")]
+pub(crate) fn marked_line(colour: Colour, word: &str, rest: &str) {
+    static COLOURS: OnceLock<bool> = OnceLock::new();
+    end_waiting();
+    let mut out = std::io::stdout().lock();
+    let (start, end) = if *COLOURS.get_or_init(|| has_colours(out.is_terminal())) {
+        (colour.start(), PLAIN)
+    } else {
+        ("", "")
+    };
+    let _ = writeln!(out, "{start}{}{end}{}", printable(word), printable(rest))
+        .and_then(|()| out.flush());
 }
 
 /// Writes one line to standard error.

@@ -1,6 +1,7 @@
 //! The flags of a login, each checked, and all that is wrong with them collected.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -107,20 +108,36 @@ impl<'a> Checked<'a> {
         self.noted_local(read.map_err(|error| (error.code(), format!("{flag}: {error}"))))
     }
 
-    pub(super) fn given_source(&self) -> Option<Source> {
+    /// The given ID token, if any: of several, a flag wins over a variable.
+    pub(crate) fn given_source(&mut self) -> Option<Source> {
         let args = self.args;
-        let file = args.id_token_file.as_ref().filter(|path| !path.as_os_str().is_empty());
-        if let Some(token) = args.id_token.as_ref().filter(|token| !token.is_empty()) {
-            Some(Source::Text(token.clone()))
-        } else if let Some(path) = file {
-            Some(if is_stdin(path) {
-                Source::Stdin
-            } else {
-                Source::File(self.places.expand(path))
-            })
-        } else {
-            args.id_token_env.clone().map(Source::Variable)
+        let path = args.id_token_file.as_deref();
+        let given = [
+            ("--id-token", args.id_token.as_deref().map(OsStr::new)),
+            ("--id-token-file", path.map(Path::as_os_str)),
+            ("--id-token-env", args.id_token_env.as_deref().map(OsStr::new)),
+        ];
+        match self.one_of(&given)? {
+            "--id-token" => args.id_token.clone().map(Source::Text),
+            "--id-token-file" if path.is_some_and(is_stdin) => Some(Source::Stdin),
+            "--id-token-file" => path.map(|path| Source::File(self.places.expand(path))),
+            _ => args.id_token_env.clone().map(Source::Variable),
         }
+    }
+
+    /// Which of flags that exclude each other counts. Empty counts as absent, and what a variable
+    /// says gives way to what was typed.
+    fn one_of(&mut self, given: &[(&'static str, Option<&OsStr>)]) -> Option<&'static str> {
+        let set = given.iter().filter_map(|(flag, value)| {
+            let value = value.filter(|value| !value.is_empty())?;
+            Some((*flag, std::env::var_os(variable_of(flag)).is_some_and(|v| v == *value)))
+        });
+        let (by_variable, typed): (Vec<_>, Vec<_>) = set.partition(|(_, by_variable)| *by_variable);
+        let counted = if typed.is_empty() { by_variable } else { typed };
+        if let [(one, _), (other, _), ..] = counted.as_slice() {
+            self.problem(format!("{one} and {other} exclude each other: give one"));
+        }
+        counted.first().map(|(flag, _)| *flag)
     }
 
     /// The server and, behind `#sha256=`, the authority it must have. What is missing altogether
@@ -131,8 +148,15 @@ impl<'a> Checked<'a> {
     ) -> Result<(Option<Url>, Option<[u8; 32]>), Failure> {
         let args = self.args;
         let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        let text = args.server.as_ref().or(args.server_url.as_ref());
-        let text = text.filter(|text| !text.is_empty()).cloned();
+        let named = [
+            ("SERVER", args.server_url.as_deref().map(OsStr::new)),
+            ("--server", args.server.as_deref().map(OsStr::new)),
+        ];
+        let text = match self.one_of(&named) {
+            Some("SERVER") => args.server_url.clone(),
+            Some(_) => args.server.clone(),
+            None => None,
+        };
         let text = text.or_else(|| if is_given { None } else { self.last_server() });
         let Some(text) = text.as_deref() else {
             let mut missing = vec!["--server"];
@@ -187,10 +211,14 @@ impl<'a> Checked<'a> {
 
     pub(super) fn client_secret(&mut self) -> Option<Secret> {
         let args = self.args;
-        if let Some(secret) = args.client_secret.as_ref().filter(|secret| !secret.is_empty()) {
-            return Some(Secret::from(secret.clone()));
+        let given = [
+            ("--client-secret", args.client_secret.as_deref().map(OsStr::new)),
+            ("--client-secret-file", args.client_secret_file.as_deref().map(Path::as_os_str)),
+        ];
+        if self.one_of(&given)? == "--client-secret" {
+            return args.client_secret.clone().map(Secret::from);
         }
-        let path = args.client_secret_file.as_ref().filter(|path| !path.as_os_str().is_empty())?;
+        let path = args.client_secret_file.as_ref()?;
         let read = if is_stdin(path) {
             stdin("--client-secret-file").map_err(|text| ("file.not_readable", text))
         } else {
@@ -294,6 +322,12 @@ impl<'a> Checked<'a> {
             );
         }
     }
+}
+
+/// The variable that stands for a flag. A test holds the table of flags to it.
+fn variable_of(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
+    format!("TALOSCTL_OIDC_LOGIN_{name}")
 }
 
 /// 64 hexadecimal digits, with or without colons between pairs.

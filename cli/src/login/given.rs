@@ -20,7 +20,7 @@ pub(crate) enum Given {
 }
 
 /// A given ID token before it is read.
-pub(super) enum Source {
+pub(crate) enum Source {
     Text(String),
     Stdin,
     File(PathBuf),
@@ -29,7 +29,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Reads what can be read once only.
-    pub(super) fn read(self) -> Result<Given, String> {
+    pub(crate) fn read(self) -> Result<Given, String> {
         match self {
             Self::Text(token) => Ok(Given::Token(Secret::from(token))),
             Self::Stdin => stdin("--id-token-file").map(Given::Token),

@@ -41,6 +41,11 @@ impl Places {
         }
     }
 
+    /// What `TALOSCONFIG` names.
+    pub(crate) fn talosconfig_variable(&self) -> Option<&Path> {
+        self.talosconfig.as_deref()
+    }
+
     /// `path` with a leading `~` replaced: a shell does not do it behind `=`.
     pub(crate) fn expand(&self, path: &Path) -> PathBuf {
         match (path.strip_prefix("~"), &self.home) {

@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use exchange_core::http::{FetchError, FetchReply, FetchRequest, Trust};
+use exchange_core::types::Url;
 use exchange_smol::fetch::Fetcher;
-use exchange_smol::proxy::ProxySettings;
+use exchange_smol::proxy::{ProxySettings, Route};
 use exchange_smol::tls::{ClientOptions, ClientRoots, ClientTls, TlsError, Verification};
 
 use crate::terminal;
@@ -47,6 +48,11 @@ impl Requests {
         let proxies = ProxySettings::from_env(|name| std::env::var(name).ok());
         let side = |peer| Side { peer, made: OnceLock::new() };
         Self(Arc::new(Inner { provider: side(provider), server: side(server), proxies }))
+    }
+
+    /// How a request for `url` would travel.
+    pub(crate) fn route(&self, url: &Url) -> Route<'_> {
+        self.0.proxies.route(url)
     }
 
     /// Makes one.

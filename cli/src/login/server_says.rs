@@ -16,7 +16,8 @@ use crate::exit::{Class, Failure};
 
 const BYTES_MAX: usize = 256 * 1024;
 const LIMITS: Limits = Limits { bytes_max: BYTES_MAX, depth_max: 8 };
-const PATH: &str = "/.well-known/talosctl-oidc-configuration";
+/// Where it says so.
+pub(crate) const PATH: &str = "/.well-known/talosctl-oidc-configuration";
 
 /// The answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,7 +88,8 @@ pub(crate) async fn ask(
     }
 }
 
-fn read(body: &[u8]) -> Result<ServerSays, String> {
+/// Reads its answer.
+pub(crate) fn read(body: &[u8]) -> Result<ServerSays, String> {
     let object = json::parse_object(body, LIMITS).map_err(|_| "not JSON".to_owned())?;
     let text = |name: &str| {
         object.get_str(name).filter(|text| !text.is_empty()).ok_or(format!("no `{name}`"))

@@ -192,7 +192,7 @@ fn with_a_clock_that_leaps() {
     assert_eq!(stub.count("authorize"), 1);
 }
 
-fn faketime() -> Option<PathBuf> {
+pub fn faketime() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
     let library = |folder: PathBuf| folder.join("faketime/libfaketimeMT.so.1");
     folders.map(library).find(|library| library.exists())

@@ -13,6 +13,7 @@
 mod at_length;
 mod callback;
 mod crash;
+mod doctor;
 mod exec;
 mod machine;
 mod manners;

@@ -97,6 +97,42 @@ fn a_file_that_is_wrong_is_no_wrong_usage() {
 }
 
 #[test]
+fn a_flag_wins_over_a_variable() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let token = stub.id_token();
+    let run = |more: &[&str], set: &[(&str, &str)]| {
+        let mut command = home.command(&[&["login", "--insecure", "--force"], more].concat());
+        crate::machine::ended(command.envs(set.iter().copied()).output().unwrap())
+    };
+    let wrong = [
+        ("TALOSCTL_OIDC_LOGIN_SERVER", "http://127.0.0.1:1"),
+        ("TALOSCTL_OIDC_LOGIN_ID_TOKEN_FILE", "/absent"),
+        ("TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE", "/absent"),
+        ("TALOSCTL_OIDC_LOGIN_CONTEXT_NAME", ""),
+        ("TALOSCTL_OIDC_LOGIN_SCOPES", ""),
+    ];
+    let ended = run(
+        &[&stub.url, "--id-token", &token, "--client-secret", "x", "--context-name", "c"],
+        &wrong,
+    );
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = run(
+        &["--server", &stub.url, "--id-token", &token, "--client-secret", "x", "--context-name=c"],
+        &wrong,
+    );
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let by_variables = [
+        ("TALOSCTL_OIDC_LOGIN_SERVER", stub.url.as_str()),
+        ("TALOSCTL_OIDC_LOGIN_ID_TOKEN", token.as_str()),
+    ];
+    let ended = run(&[], &by_variables);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = run(&[&stub.url, "--id-token", &token, "--id-token-file", "/absent"], &[]);
+    failed(&ended, 1, "exclude each other");
+    failed(&run(&[&stub.url, "--server", "https://other.example"], &[]), 1, "exclude each other");
+}
+
+#[test]
 fn nothing_is_sent_in_the_clear_unasked() {
     let (home, stub) = (Home::new(), Stub::start());
     let ended = home.run(&["login", "--server", &stub.url]);

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use exchange_core::http::form::{Form, encode_form};
 use exchange_core::machine::{Entropy, UnixTime};
 use exchange_core::pki::{CaCert, CaKey, Draft, LeafKey, SignerTrust};
-use exchange_core::types::{Role, RoleSet, Ttl};
+use exchange_core::types::{HttpDate, Role, RoleSet, Ttl};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
@@ -27,6 +27,10 @@ pub struct State {
     pub token_age: u64,
     /// Whether the provider's connections break without an answer.
     pub provider_is_down: bool,
+    /// Seconds by which the `Date` of its answers is off; `None`: no `Date`.
+    pub date_off: Option<i64>,
+    /// Whether the provider refuses redirect URIs with a page.
+    pub refuses_redirect: bool,
     /// When certificates were asked for.
     pub exchanged_at: Vec<Instant>,
     /// Whether it has a device flow, and after how many polls somebody has typed the code.
@@ -80,6 +84,8 @@ impl Stub {
             token_secs: 300,
             token_age: 0,
             provider_is_down: false,
+            date_off: Some(0),
+            refuses_redirect: false,
             exchanged_at: Vec::new(),
             device_polls: None,
             denies: None,
@@ -181,16 +187,20 @@ fn serve(mut tcp: TcpStream, state: &Mutex<State>, url: &str) {
         return;
     }
     let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
-    let ours = ["/exchange", "/.well-known/talosctl-oidc-configuration"];
+    let ours = ["/exchange", "/readyz", "/.well-known/talosctl-oidc-configuration"];
     if state.lock().unwrap().provider_is_down && !ours.contains(&target.as_str()) {
         state.lock().unwrap().seen.push("down".to_owned());
         return;
     }
     let (status, headers, answer) = answer(&target, &body, state, url);
     let length = answer.len();
+    let date = state.lock().unwrap().date_off.map_or_else(String::new, |off| {
+        let date = HttpDate(UnixTime::from_secs(now().saturating_add_signed(off)));
+        format!("date: {date}\r\n")
+    });
     let _ = write!(
         tcp,
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{headers}connection: close\r\n\
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{date}{headers}connection: close\r\n\
          content-length: {length}\r\n\r\n{answer}"
     );
 }
@@ -237,6 +247,16 @@ fn answer(target: &str, body: &[u8], state: &Mutex<State>, url: &str) -> (u16, S
             let form = form(query);
             let get = |name: &str| form[name].clone();
             let mut state = state.lock().unwrap();
+            if form.get("prompt").is_some_and(|prompt| prompt == "none") {
+                state.seen.push("authorize without a page".to_owned());
+                if state.refuses_redirect {
+                    return (400, String::new(), "no".to_owned());
+                }
+                let error = state.denies.unwrap_or("login_required");
+                let answer = encode_form([("error", error), ("state", &get("state"))]);
+                let location = format!("location: {}?{}\r\n", get("redirect_uri"), &*answer);
+                return (302, location, String::new());
+            }
             state.seen.push("authorize".to_owned());
             let answer = match state.denies {
                 Some(error) => encode_form([("error", error), ("state", &get("state"))]),
@@ -272,6 +292,16 @@ fn answer(target: &str, body: &[u8], state: &Mutex<State>, url: &str) -> (u16, S
             json(200, json!({}))
         }
         "/exchange" => exchange(body, state),
+        "/readyz" => json(200, json!({"ready": true})),
+        // The key of RFC 7515 appendix A.3.
+        "/jwks" => json(
+            200,
+            json!({"keys": [{
+                "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "k",
+                "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+            }]}),
+        ),
         _ => json(404, json!({})),
     }
 }

@@ -11,9 +11,9 @@ use ring::digest::{SHA256, digest};
 use crate::machine::{Ended, Home, Running};
 use crate::stub::Stub;
 
-struct Server {
-    url: String,
-    ca: PathBuf,
+pub struct Server {
+    pub url: String,
+    pub ca: PathBuf,
     running: Running,
 }
 
@@ -25,6 +25,11 @@ impl Drop for Server {
 }
 
 fn serve(home: &Home, stub: &Stub) -> Server {
+    serve_with(home, &stub.url, "")
+}
+
+/// A server for that provider, with more lines of configuration.
+pub fn serve_with(home: &Home, issuer: &str, more: &str) -> Server {
     let config = home.file("server.yaml");
     let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/cert/ca/ed25519");
     let data = home.file("data");
@@ -32,8 +37,8 @@ fn serve(home: &Home, stub: &Stub) -> Server {
         &config,
         &format!(
             "issuer_url: {}\nclient_id: cli\nca_cert: {ca}.crt\nca_key: {ca}.key\n\
-             listen: 127.0.0.1:0\ndata_dir: {}\nendpoints: [10.0.0.1]\nroles: [os:reader]\n",
-            stub.url,
+             listen: 127.0.0.1:0\ndata_dir: {}\nendpoints: [10.0.0.1]\nroles: [os:reader]\n{more}",
+            issuer,
             data.display()
         ),
     );
@@ -43,7 +48,7 @@ fn serve(home: &Home, stub: &Stub) -> Server {
     let url = line.split("listening on ").nth(1).unwrap().trim().to_owned();
     let ca = data.join("ca.crt");
     let until = Instant::now() + Duration::from_secs(10);
-    while !ca.exists() && Instant::now() < until {
+    while more.is_empty() && !ca.exists() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(10));
     }
     Server { url, ca, running }

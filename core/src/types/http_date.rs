@@ -1,11 +1,13 @@
 //! The date that HTTP answers carry.
 
 use core::fmt;
+use core::str::FromStr;
 
-use super::timestamp::civil;
+use super::timestamp::{civil, days_from_civil};
 use crate::machine::UnixTime;
 
-/// Prints a moment as `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 section 5.6.7).
+/// Prints and reads a moment as `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 section
+/// 5.6.7). The two obsolete forms are not read: nobody has sent them for decades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpDate(pub UnixTime);
 
@@ -36,11 +38,41 @@ impl fmt::Display for HttpDate {
     }
 }
 
+impl FromStr for HttpDate {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (day_name, rest) = text.split_once(", ").ok_or(())?;
+        if !DAYS.contains(&day_name) {
+            return Err(());
+        }
+        let mut words = rest.split(' ');
+        let mut word = || words.next().ok_or(());
+        let (day, month, year, time, zone) = (word()?, word()?, word()?, word()?, word()?);
+        let number = |text: &str, digits: usize, max: u64| {
+            let sound = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+            let value: u64 = if sound { text.parse().map_err(|_| ())? } else { return Err(()) };
+            if value <= max { Ok(value) } else { Err(()) }
+        };
+        let month = MONTHS.iter().position(|name| *name == month).ok_or(())?;
+        let month = u64::try_from(month).map_err(|_| ())? + 1;
+        let days = days_from_civil(number(year, 4, 9999)?, month, number(day, 2, 31)?).ok_or(())?;
+        let mut parts = time.split(':');
+        let mut part = |max| parts.next().ok_or(()).and_then(|text| number(text, 2, max));
+        let secs = part(23)? * 3600 + part(59)? * 60 + part(60)?;
+        if zone != "GMT" || words.next().is_some() || parts.next().is_some() {
+            return Err(());
+        }
+        Ok(Self(UnixTime::from_secs(days * 86_400 + secs)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString as _;
 
     use super::*;
+    use proptest::prelude::*;
 
     /// The example of RFC 9110, and what `date -u` says of others.
     #[test]
@@ -53,6 +85,41 @@ mod tests {
             (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 GMT"),
         ] {
             assert_eq!(HttpDate(UnixTime::from_secs(secs)).to_string(), text);
+            assert_eq!(text.parse(), Ok(HttpDate(UnixTime::from_secs(secs))));
+        }
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for bad in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 GMT x",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 06 Nov 1994 08:49:37:1 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Xxx, 06 Nov 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1900 08:49:37 GMT",
+        ] {
+            assert_eq!(bad.parse::<HttpDate>(), Err(()), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_reading_are_inverse(secs in 0u64..253_402_300_800) {
+            let date = HttpDate(UnixTime::from_secs(secs));
+            prop_assert_eq!(date.to_string().parse(), Ok(date));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = text.parse::<HttpDate>();
         }
     }
 }

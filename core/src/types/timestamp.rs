@@ -25,7 +25,7 @@ pub(super) fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 /// Days since 1970-01-01 of a date from 1970 on; `None` before.
-fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
+pub(super) fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 { year.checked_sub(1)? } else { year };
     let era = year / 400;
     let year_of_era = year % 400;
