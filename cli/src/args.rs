@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[cfg(feature = "client")]
 use clap::ValueEnum;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(feature = "client")]
 use crate::exit::{Class, Failure};
@@ -30,6 +30,27 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The command line of this process, with its variables. An empty variable counts as unset:
+    /// that is what many programs make of one.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let program = without_empty_variables(Self::command());
+        Self::from_arg_matches(&program.try_get_matches()?)
+    }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(
+            |arg| if is_empty(&arg) { arg.env(clap::builder::Resettable::Reset) } else { arg },
+        )
+        .mut_subcommands(without_empty_variables)
 }
 
 /// The sub-commands.
@@ -438,7 +459,6 @@ fn switch(text: &str) -> Result<bool, &'static str> {
 #[cfg(all(test, feature = "client"))]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn every_flag_of_login_has_its_variable() {

@@ -28,10 +28,9 @@ mod version;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, not errors; everything else is wrong usage.

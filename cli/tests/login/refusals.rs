@@ -121,6 +121,27 @@ fn a_flag_wins_over_a_variable() {
         &wrong,
     );
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    // An empty one says nothing, also where its flag wants a number or a word.
+    let mut command = home.command(&["login", &stub.url, "--insecure", "--id-token", &token]);
+    for name in [
+        "CALLBACK_PORT",
+        "OUTPUT",
+        "TOKEN_STORE",
+        "LISTEN_ADDRESS",
+        "CONTEXT_NAME",
+        "WATCH",
+        "REDIRECT_HOST",
+        "CLIENT_AUTH",
+        "PROVIDER_CA",
+        "TALOSCONFIG",
+        "NODES",
+        "AUTH_PARAM",
+    ] {
+        command.env(format!("TALOSCTL_OIDC_LOGIN_{name}"), "");
+    }
+    let ended = crate::machine::ended(command.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("\"oidc\""), "{ended:?}");
     let by_variables = [
         ("TALOSCTL_OIDC_LOGIN_SERVER", stub.url.as_str()),
         ("TALOSCTL_OIDC_LOGIN_ID_TOKEN", token.as_str()),
