@@ -77,7 +77,7 @@ def altered(area: str, case: dict) -> list[tuple[str, dict]]:
         return [change("address", address="192.0.2.77" if ":" in case["address"] else "2001:db8:ffff:ffff::77", list=["10.0.0.0/24"])]
     if area == "cert" and "der" in case["expect"]:
         return [change("seed", seed="11" * 32), change("serial", serial="22" * 16), change("roles", roles=["os:other"]),
-                change("now", now=case["now"] - 1), change("no CA", ca_cert=["ca/not-a-ca.crt"])]
+                change("now", now=case["now"] - 1), change("no CA", ca_cert=["ca/not-a-ca.crt"], ca_text="")]
     return []
 
 

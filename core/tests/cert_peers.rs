@@ -82,6 +82,16 @@ fn has(program: &str, argument: &str) -> bool {
     found
 }
 
+/// What a case gives as text, or names as one file or several.
+fn text_of(case: &Value, files: &str, text: &str) -> String {
+    let named = |file: &Value| read(&format!("vectors/cert/{}", file.as_str().unwrap()));
+    match (&case[files], &case[text]) {
+        (Value::Array(files), Value::Null) => files.iter().map(named).collect(),
+        (one @ Value::String(_), Value::Null) => named(one),
+        (_, text) => text.as_str().unwrap().to_owned(),
+    }
+}
+
 /// Every case of `vectors/cert`, with the certificate that it or Go gives.
 fn exhibits() -> Vec<(Exhibit, Answer)> {
     let folder = project().join("vectors/cert");
@@ -92,15 +102,12 @@ fn exhibits() -> Vec<(Exhibit, Answer)> {
     let mut cases = Vec::new();
     for path in paths {
         let case: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        let files = case["ca_cert"].as_array().unwrap();
-        let texts =
-            files.iter().map(|file| read(&format!("vectors/cert/{}", file.as_str().unwrap())));
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        cases.push((name, texts.collect::<String>(), case));
+        cases.push((name, text_of(&case, "ca_cert", "ca_text"), case));
     }
     let mut questions = String::new();
     for (name, authorities, case) in &cases {
-        let key = read(&format!("vectors/cert/{}", case["ca_key"].as_str().unwrap()));
+        let key = text_of(case, "ca_key", "key_text");
         let question = json!({
             "name": name, "ca": authorities, "now": case["now"],
             "leaf": case["expect"]["der"].as_str().unwrap_or_default(), "key": key,

@@ -1,12 +1,13 @@
 """Certificates: the CA is judged, the certificate made again and compared octet for octet."""
 
+import base64
 import datetime
 import re
 import warnings
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from cryptography.x509.name import _ASN1Type as Asn1
 
 from .refused import VECTORS, Refused, want
@@ -32,23 +33,61 @@ def check_ca(ca: x509.Certificate, now: datetime.datetime) -> None:
     want(ca.not_valid_after_utc >= now, "pki.ca_expired")
 
 
+def blocks(text: str) -> list[tuple[str, bytes]]:
+    """The PEM blocks of a text: label and DER."""
+    found, lines = [], (line.rstrip() for line in text.split("\n"))
+    for line in lines:
+        if not (begin := re.fullmatch("-----BEGIN (.*)-----", line)):
+            continue
+        want(begin[1] != "ENCRYPTED PRIVATE KEY", "pki.key_encrypted")
+        body, end = "", None
+        for line in lines:
+            if end := re.fullmatch("-----END (.*)-----", line):
+                break
+            want(not line.startswith("-----"), "pki.pem_malformed")
+            want(":" not in line or "ENCRYPTED" not in line, "pki.key_encrypted")
+            body += "" if ":" in line else "".join(line.split())
+        want(end and end[1] == begin[1] and re.fullmatch("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", body), "pki.pem_malformed")
+        found.append((begin[1], base64.b64decode(body)))
+    bare = text.strip()
+    want(found or bare != "******", "pki.redacted")
+    want(found or not bare.startswith("LS0tLS1CRUdJT"), "pki.pem_in_base64")
+    want(found or "-----BEGIN " not in bare, "pki.pem_line_start")
+    want(found, "pki.no_pem")
+    return found
+
+
+def text_of(case: dict, files: str, text: str) -> str:
+    named = case.get(files, [])
+    named = [named] if isinstance(named, str) else named
+    return case.get(text) or "".join((VECTORS / "cert" / name).read_text() for name in named)
+
+
 def authority(case: dict, now: datetime.datetime) -> tuple:
     """The CA certificate that signs, and its key."""
-    bundle = "".join((VECTORS / "cert" / name).read_text() for name in case["ca_cert"])
-    want("PRIVATE KEY" not in bundle, "pki.key_in_certificate")
+    bundle = blocks(text_of(case, "ca_cert", "ca_text"))
+    want(not any(label.endswith("PRIVATE KEY") for label, _ in bundle), "pki.key_in_certificate")
+    ders = [der for label, der in bundle if label == "CERTIFICATE"]
+    want(ders, "pki.no_certificate")
     usable, refusals = [], []
-    for ca in x509.load_pem_x509_certificates(bundle.encode()):
+    for der in ders:
         try:
+            ca = x509.load_der_x509_certificate(der)
             if getattr(extension(ca, x509.BasicConstraints), "ca", False):
                 check_ca(ca, now)
                 usable.append(ca)
         except Refused as refused:
             refusals.append(str(refused))
+        except ValueError:
+            refusals.append("pki.certificate_malformed")
     want(usable, (refusals + ["pki.not_a_ca"])[0])
-    text = (VECTORS / "cert" / case["ca_key"]).read_text()
-    want("ENCRYPTED" not in text, "pki.key_encrypted")
-    want("PRIVATE KEY" in text, "pki.no_private_key")
-    key = load_pem_private_key(text.replace("ED25519 PRIVATE", "PRIVATE").encode(), None)
+    keys = [der for label, der in blocks(text_of(case, "ca_key", "key_text")) if label.endswith("PRIVATE KEY")]
+    want(keys, "pki.no_private_key")
+    try:
+        key = load_der_private_key(keys[0], None)
+    except ValueError:
+        key = None
+    want(key, "pki.key_malformed")
     signing = [ca for ca in usable if ca.public_key() == key.public_key()]
     want(signing, "pki.key_mismatch")
     want(signing[0].not_valid_after_utc > now, "issue.ca_expired")
