@@ -15,8 +15,8 @@ use smol::channel::{Receiver, Sender, bounded};
 use crate::executor::within;
 use crate::files::{FileAction, FileError, private};
 
-/// Requests waiting for the disk at once; more are refused rather than remembered.
-const QUEUE: usize = 1024;
+/// Orders waiting for the disk at once; who has more to give waits.
+const QUEUE: usize = 64;
 /// Lines written with one system call.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Longest line that [`AuditSink::last_line`] finds.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use exchange_core::http::{Request, Response};
 use exchange_core::machine::RequestId;
-use smol::channel::{Sender, bounded};
+use smol::channel::Sender;
 
 use crate::listen::{Notice, Peer, Service, overloaded};
 
@@ -30,7 +32,7 @@ pub struct Desk<I> {
     inputs: Sender<I>,
     make: Make<I>,
     hear: Hear,
-    waiting: Mutex<BTreeMap<RequestId, Sender<Response>>>,
+    waiting: Mutex<BTreeMap<RequestId, Arc<Place>>>,
     next: AtomicU64,
 }
 
@@ -55,7 +57,7 @@ impl<I: Send + 'static> Desk<I> {
     /// Gives the answer to a request. Returns whether its client still waits for it.
     pub fn answer(&self, id: RequestId, response: Response) -> bool {
         let place = self.lock().remove(&id);
-        place.is_some_and(|place| place.try_send(response).is_ok())
+        place.map(|place| place.put(response)).is_some()
     }
 
     /// How many requests wait for an answer.
@@ -64,7 +66,7 @@ impl<I: Send + 'static> Desk<I> {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<RequestId, Sender<Response>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RequestId, Arc<Place>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,8 +74,8 @@ impl<I: Send + 'static> Desk<I> {
 impl<I: Send + 'static> Service for Desk<I> {
     async fn call(&self, peer: Peer, request: Request) -> Response {
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
-        let (place, answer) = bounded(1);
-        self.lock().insert(id, place);
+        let place = Arc::new(Place::default());
+        self.lock().insert(id, Arc::clone(&place));
         // Forgets the place also when the connection stops waiting.
         let _forget = Forget { desk: self, id };
         let Some(input) = (self.make)(Arrival { id, peer, request }) else { return overloaded() };
@@ -81,7 +83,7 @@ impl<I: Send + 'static> Service for Desk<I> {
         if self.inputs.try_send(input).is_err() {
             return overloaded();
         }
-        answer.recv().await.unwrap_or_else(|_| overloaded())
+        poll_fn(|cx| place.poll(cx)).await
     }
 
     fn notice(&self, notice: Notice) {
@@ -92,6 +94,44 @@ impl<I: Send + 'static> Service for Desk<I> {
 impl<I> fmt::Debug for Desk<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Desk")
+    }
+}
+
+/// Where one request waits for its answer: an answer comes once, which a channel would not know.
+#[derive(Default)]
+struct Place(Mutex<Held>);
+
+#[derive(Default)]
+struct Held {
+    answer: Option<Response>,
+    waker: Option<Waker>,
+}
+
+impl Place {
+    fn put(&self, response: Response) {
+        let waker = {
+            let mut held = self.lock();
+            held.answer = Some(response);
+            held.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<Response> {
+        let mut held = self.lock();
+        match held.answer.take() {
+            Some(response) => Poll::Ready(response),
+            None => {
+                held.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

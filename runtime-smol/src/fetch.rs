@@ -53,6 +53,12 @@ impl Fetcher {
         Self { provider, server, proxies, user_agent: user_agent.into() }
     }
 
+    /// The client of requests under [`Trust::Provider`].
+    #[must_use]
+    pub fn provider(&self) -> &ClientTls {
+        &self.provider
+    }
+
     /// Makes the request and reads the whole answer, of whatever status. Follows no redirect.
     ///
     /// # Errors

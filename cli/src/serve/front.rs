@@ -18,6 +18,8 @@ use crate::exit::Failure;
 /// A socket of the service manager with its name.
 pub(super) type GivenSocket = (Option<String>, std::net::TcpListener);
 
+/// Inputs that wait for the machine at most; more requests are refused.
+const INPUTS_MAX: usize = 8192;
 /// How often the log may say that the system gives no connections.
 const SAY_MILLIS: u64 = 60_000;
 
@@ -80,7 +82,11 @@ impl Front {
     /// Turns requests of connections into inputs of the machine.
     pub(super) fn desk(self: &Arc<Self>, inputs: &Sender<Input>, door: Door) -> Arc<Desk<Input>> {
         let (front, ears) = (Arc::clone(self), Arc::clone(self));
+        let queue = inputs.clone();
         let make = move |arrival: Arrival| {
+            if queue.len() >= INPUTS_MAX {
+                return None;
+            }
             let entropy = entropy::draw().ok()?;
             let Arrival { id, peer, request } = arrival;
             log::debug(&format!(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use exchange_core::http::FetchError;
 use exchange_core::machine::{EffectId, Machine, RequestId};
 use exchange_core::pki::CaKey;
 use exchange_core::server::{Input, Output, Server, SignError};
@@ -12,8 +13,8 @@ use exchange_smol::fetch::Fetcher;
 use exchange_smol::{entropy, files};
 use smol::channel::Sender;
 
-use super::log;
 use super::scribe::Order;
+use super::{load, log};
 
 /// Signing keys that are remembered: that of the present configuration, and of the last ones for
 /// certificates that were begun under them.
@@ -78,10 +79,13 @@ impl ServeHands {
             let signed = signer.and_then(|key| key.sign(&entropy::generator(), &tbs).ok());
             Input::Signed { effect, result: signed.ok_or(SignError) }
         };
+        if !slow {
+            let _ = inputs.try_send(work());
+            return;
+        }
+        // An RSA signature takes milliseconds, in which nobody else would be served.
         spawn(async move {
-            // An RSA signature takes milliseconds, in which nobody else would be served.
-            let answer = if slow { smol::unblock(work).await } else { work() };
-            let _ = inputs.send(answer).await;
+            let _ = inputs.send(smol::unblock(work).await).await;
         })
         .detach();
     }
@@ -97,7 +101,14 @@ impl Hands<Server> for ServeHands {
                     let result = fetcher.fetch(request).await;
                     match &result {
                         Ok(reply) => log::debug(&format!("[OIDC] {reply:?}")),
-                        Err(error) => log::debug(&format!("[OIDC] {error}")),
+                        Err(error) => {
+                            log::debug(&format!("[OIDC] {error}"));
+                            if *error == FetchError::UntrustedCertificate
+                                && fetcher.provider().found_no_roots()
+                            {
+                                load::warn_of_no_authorities();
+                            }
+                        }
                     }
                     let _ = inputs.send(Input::Fetched { effect, result }).await;
                 })

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use exchange_core::json::{self, Limits, Object};
 use exchange_core::server::Input;
@@ -18,6 +19,11 @@ use crate::exit::Failure;
 
 /// Lines handed to the machine at one time.
 const REPLAY_LINES: usize = 256;
+/// Inputs that wait for the machine while more lines are handed to it: it has requests to answer,
+/// and a log may be larger than memory.
+const REPLAY_WAITING: usize = 4;
+/// How long the reader then waits.
+const REPLAY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Path of the chain's state beside the log.
 fn state_path(log: &Path) -> PathBuf {
@@ -177,6 +183,9 @@ pub(super) fn replay(path: &Path, inputs: Sender<Input>) {
             }
             if batch.len() >= REPLAY_LINES {
                 let full = std::mem::take(&mut batch);
+                while inputs.len() > REPLAY_WAITING && !inputs.is_closed() {
+                    std::thread::sleep(REPLAY_PAUSE);
+                }
                 if inputs.send_blocking(Input::Replay(full)).is_err() {
                     return;
                 }

@@ -13,7 +13,7 @@ use exchange_core::server::setup::ClientFacts;
 use exchange_core::types::{Rfc3339, Secret};
 use exchange_smol::fetch::Fetcher;
 use exchange_smol::proxy::ProxySettings;
-use exchange_smol::tls::{ClientOptions, ClientRoots, ClientTls, Verification};
+use exchange_smol::tls::ClientTls;
 use exchange_smol::{clock, entropy, files};
 use zeroize::Zeroizing;
 
@@ -252,26 +252,18 @@ fn fetcher(settings: &Settings) -> Result<Fetcher, Failure> {
         None => None,
         Some(path) => Some(bytes(Path::new(path), "idp_ca")?),
     };
-    let roots = match &extra {
-        None => ClientRoots::System,
-        Some(pem) => ClientRoots::SystemPlus(pem),
-    };
-    let options = ClientOptions {
-        roots,
-        verification: Verification::Full,
-        identity: None,
-        protocols: &[b"http/1.1"],
-    };
-    let tls = ClientTls::new(options)
+    let tls = ClientTls::on_demand(extra.as_ref().map(|pem| pem.as_slice()))
         .map_err(|error| refused("config.idp_ca", format!("idp_ca: {error}")))?;
-    if tls.root_count() == 0 && !settings.issuer.is_plain_http() {
-        log::warn(
-            "no trusted authorities found on this system, so no https provider can be reached: \
-             install ca-certificates, mount /etc/ssl/certs or set idp_ca",
-        );
-    }
     let proxies = ProxySettings::from_env(|name| std::env::var(name).ok());
     Ok(Fetcher::new(tls.clone(), tls, proxies, format!("talosctl-oidc/{VERSION}")))
+}
+
+/// Says why no provider can be trusted.
+pub(super) fn warn_of_no_authorities() {
+    log::warn(
+        "no trusted authorities found on this system, so no https provider can be reached: \
+         install ca-certificates, mount /etc/ssl/certs or set idp_ca",
+    );
 }
 
 /// What a [`Setup`] has besides the settings.

@@ -35,8 +35,6 @@ use hands::{ServeHands, Tools};
 use load::{Loaded, in_data_dir, refused};
 use scribe::{Order, Scribe};
 
-/// Inputs that wait for the machine at most; more requests are refused.
-const INPUTS_MAX: usize = 8192;
 /// Open files that are kept for other things than connections.
 const FILES_ELSEWHERE: usize = 64;
 
@@ -70,6 +68,9 @@ fn check(config: Option<&Path>) -> Result<ExitCode, Failure> {
             problems.keep(journal::writable(Path::new(path)));
         }
     })?;
+    if !loaded.settings.issuer.is_plain_http() && loaded.fetcher.provider().root_count() == 0 {
+        load::warn_of_no_authorities();
+    }
     for line in loaded.settings.describe() {
         crate::terminal::line(&line);
     }
@@ -114,7 +115,8 @@ async fn serve(
     announce(&settings, material.as_ref(), &listener, metrics.as_ref());
     log::info(&format!("audit checkpoints are signed by {}", key.verifier()));
 
-    let (inputs, inbox) = bounded::<Input>(INPUTS_MAX);
+    // Bounded where requests come in; a bounded channel would keep room for its worst moment.
+    let (inputs, inbox) = unbounded::<Input>();
     // Bounded by the requests that wait for an answer, which the machine bounds.
     let (scribe_orders, scribe_inbox) = unbounded::<Order>();
     let front = Arc::new(Front::default());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
@@ -81,9 +82,20 @@ impl Default for ClientOptions<'_> {
 
 /// TLS 1.2 and 1.3 of a client. Cheap to clone.
 #[derive(Clone)]
-pub struct ClientTls {
-    config: Arc<ClientConfig>,
-    roots: usize,
+pub struct ClientTls(Arc<Kind>);
+
+enum Kind {
+    /// All is there.
+    Ready { config: Arc<ClientConfig>, roots: usize },
+    /// The system's bundle is read for each connection and forgotten again.
+    OnDemand(OnDemand),
+}
+
+struct OnDemand {
+    /// PEM of authorities besides those of the system.
+    more: Vec<u8>,
+    /// Whether the last look found no authority at all.
+    found_none: AtomicBool,
 }
 
 impl ClientTls {
@@ -93,52 +105,59 @@ impl ClientTls {
     /// [`TlsError`] when given PEM does not parse. An unreadable system bundle is no error here:
     /// see [`ClientTls::root_count`].
     pub fn new(options: ClientOptions<'_>) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        let (system, more) = match options.roots {
-            ClientRoots::System => (true, None),
-            ClientRoots::SystemPlus(pem) => (true, Some(pem)),
-            ClientRoots::Only(pem) => (false, Some(pem)),
-        };
-        if system && options.verification == Verification::Full {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+        let (config, roots) = build(options)?;
+        Ok(Self(Arc::new(Kind::Ready { config: Arc::new(config), roots })))
+    }
+
+    /// A client that trusts the system's bundle and the authorities in `more`, in PEM, and reads
+    /// the bundle when it connects: for a process that lives long, connects seldom, and has to be
+    /// small in between and quick to start. New authorities of the system count at once.
+    ///
+    /// # Errors
+    /// [`TlsError`] when `more` is there and does not parse.
+    pub fn on_demand(more: Option<&[u8]>) -> Result<Self, TlsError> {
         if let Some(pem) = more {
-            for authority in pem::certificates(pem)? {
-                roots.add(authority).map_err(|_| TlsError::BadCertificate)?;
-            }
+            // Only to see that each of them is one.
+            add(&mut RootCertStore::empty(), pem)?;
         }
-        let count = roots.len();
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|_| TlsError::BadKey)?;
-        let builder = match verifier(options.verification) {
-            Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
-            None if count == 0 => builder.with_root_certificates(roots),
-            None => {
-                let verifier =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-                        .build()
-                        .map_err(|_| TlsError::BadCertificate)?;
-                builder.with_webpki_verifier(verifier)
-            }
-        };
-        let mut config = match options.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => builder
-                .with_client_auth_cert(pem::certificates(identity.chain)?, pem::key(identity.key)?)
-                .map_err(|error| TlsError::of_setup(&error))?,
-        };
-        config.alpn_protocols = options.protocols.iter().map(|name| name.to_vec()).collect();
-        // Connections are rare; tickets would only be kept.
-        config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), roots: count })
+        let more = more.unwrap_or_default().to_vec();
+        Ok(Self(Arc::new(Kind::OnDemand(OnDemand { more, found_none: AtomicBool::new(false) }))))
     }
 
     /// How many authorities are trusted. Zero with [`ClientRoots::System`] means that the system
     /// has no bundle, and every `https` request will fail as untrusted.
     #[must_use]
-    pub const fn root_count(&self) -> usize {
-        self.roots
+    pub fn root_count(&self) -> usize {
+        match &*self.0 {
+            Kind::Ready { roots, .. } => *roots,
+            Kind::OnDemand(source) => source.build().map_or(0, |(_, roots)| roots),
+        }
+    }
+
+    /// Whether a client on demand found no authority when it last connected, so that no server
+    /// could be trusted.
+    #[must_use]
+    pub fn found_no_roots(&self) -> bool {
+        match &*self.0 {
+            Kind::Ready { roots, .. } => *roots == 0,
+            Kind::OnDemand(source) => source.found_none.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn config(&self) -> io::Result<Arc<ClientConfig>> {
+        if let Kind::Ready { config, .. } = &*self.0 {
+            return Ok(Arc::clone(config));
+        }
+        let this = self.clone();
+        // Some milliseconds, in which nobody else would be served.
+        smol::unblock(move || match &*this.0 {
+            Kind::Ready { config, .. } => Ok(Arc::clone(config)),
+            Kind::OnDemand(source) => {
+                let (config, _) = source.build().map_err(io::Error::other)?;
+                Ok(Arc::new(config))
+            }
+        })
+        .await
     }
 
     /// Does the handshake with `host`, a name or an address literal without brackets. Waits as
@@ -150,14 +169,76 @@ impl ClientTls {
         let name = host.strip_suffix('.').unwrap_or(host).to_owned();
         let name = ServerName::try_from(name)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no certificate has it"))?;
-        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connector = TlsConnector::from(self.config().await?);
         Ok(Stream(Inner::Client(Box::new(connector.connect(name, tcp).await?))))
     }
 }
 
+impl OnDemand {
+    fn build(&self) -> Result<(ClientConfig, usize), TlsError> {
+        let roots = match self.more.as_slice() {
+            [] => ClientRoots::System,
+            more => ClientRoots::SystemPlus(more),
+        };
+        let built = build(ClientOptions { roots, ..ClientOptions::default() })?;
+        self.found_none.store(built.1 == 0, Ordering::Relaxed);
+        Ok(built)
+    }
+}
+
+fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
+    for authority in pem::certificates(pem)? {
+        roots.add(authority).map_err(|_| TlsError::BadCertificate)?;
+    }
+    Ok(())
+}
+
+/// The library's settings, and how many authorities they trust.
+fn build(options: ClientOptions<'_>) -> Result<(ClientConfig, usize), TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (system, more) = match options.roots {
+        ClientRoots::System => (true, None),
+        ClientRoots::SystemPlus(pem) => (true, Some(pem)),
+        ClientRoots::Only(pem) => (false, Some(pem)),
+    };
+    if system && options.verification == Verification::Full {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    if let Some(pem) = more {
+        add(&mut roots, pem)?;
+    }
+    let count = roots.len();
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|_| TlsError::BadKey)?;
+    let builder = match verifier(options.verification) {
+        Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
+        None if count == 0 => builder.with_root_certificates(roots),
+        None => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+                .build()
+                .map_err(|_| TlsError::BadCertificate)?;
+            builder.with_webpki_verifier(verifier)
+        }
+    };
+    let mut config = match options.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder
+            .with_client_auth_cert(pem::certificates(identity.chain)?, pem::key(identity.key)?)
+            .map_err(|error| TlsError::of_setup(&error))?,
+    };
+    config.alpn_protocols = options.protocols.iter().map(|name| name.to_vec()).collect();
+    // Connections are rare; tickets would only be kept.
+    config.resumption = Resumption::disabled();
+    Ok((config, count))
+}
+
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientTls({} roots)", self.roots)
+        match &*self.0 {
+            Kind::Ready { roots, .. } => write!(f, "ClientTls({roots} roots)"),
+            Kind::OnDemand(_) => f.write_str("ClientTls(on demand)"),
+        }
     }
 }
 
