@@ -1,6 +1,7 @@
 //! Many clients at once: every answer expected, every answer on record, memory flat.
 //!
-//! `LOAD_CLIENTS` and `LOAD_SECS` make it the long version; `cli/tests/load.sh` runs that.
+//! `LOAD_CLIENTS` and `LOAD_SECS` make it longer. At full length, over TLS and against the released
+//! program, it is part of `end-to-end --must-show` (benches/README.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
