@@ -15,6 +15,7 @@ mod callback;
 mod crash;
 mod doctor;
 mod exec;
+mod flags;
 mod machine;
 mod manners;
 mod person;

@@ -65,6 +65,44 @@ fn labels_are_those_of_the_original() {
 }
 
 #[test]
+fn labels_of_what_is_old_or_not_ours() {
+    let (home, stub) = (Home::new(), Stub::start());
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    // A token that has ended, in an entry as the original program writes it.
+    stub.state().token_secs = 0;
+    let token = stub.id_token();
+    let entry = serde_json::json!({"oidc": {
+        "access_token": "x", "refresh_token": "", "id_token": token,
+        "expires_at": "2030-02-17T14:30:00Z", "issuer": stub.url, "client_id": "cli",
+    }});
+    fs::write(home.tokens(), entry.to_string()).unwrap();
+    let text = fs::read_to_string(home.talosconfig()).unwrap();
+    let crt = text.lines().find(|line| line.trim().starts_with("crt:")).unwrap();
+    let other = text.replace("context: oidc", "context: prod").replace(crt, "");
+    fs::write(home.talosconfig(), other).unwrap();
+    let status = home.run(&["status"]);
+    assert_eq!(status.code, Some(0), "always, unless --check asks");
+    for line in [
+        "\nStatus: expired (at 20",
+        "\nRefresh: not available\n",
+        "\nActive: no (current context is \"prod\")\n",
+        "\nClient cert: missing\n",
+    ] {
+        assert!(status.out.contains(line), "{line:?} in {}", status.out);
+    }
+    assert!(!status.out.contains("2030"), "the token's own exp counts: {}", status.out);
+    assert_eq!(home.run(&["status", "--check"]).code, Some(2));
+    let missing = home.run(&["status", "--context-name", "absent"]);
+    assert!(missing.code == Some(0) && missing.out.contains("\nStatus: context not found\n"));
+    fs::write(home.talosconfig(), "contexts: [\n").unwrap();
+    let broken = home.run(&["status"]);
+    assert!(
+        broken.code == Some(0) && broken.out.contains("\nStatus: error loading ("),
+        "{broken:?}"
+    );
+}
+
+#[test]
 fn a_store_open_to_others_is_not_believed() {
     use std::os::unix::fs::PermissionsExt;
     let (home, stub) = (Home::new(), Stub::start());
