@@ -125,6 +125,8 @@ async fn serve(
     let keys_file = in_data_dir(&settings, "provider-keys");
     let metrics_desk = front.desk(&inputs, Door::Metrics);
     let scribe = Scribe {
+        orders: scribe_inbox,
+        kept: None,
         sink,
         chain,
         key,
@@ -137,7 +139,7 @@ async fn serve(
         renamed: None,
         withheld: 0,
     };
-    let scribe = spawn(scribe.work(scribe_inbox));
+    let scribe = spawn(scribe.work());
     let hands = ServeHands {
         tools: Arc::clone(&tools),
         inputs: inputs.clone(),

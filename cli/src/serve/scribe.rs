@@ -52,6 +52,10 @@ pub(super) enum Order {
 
 /// The writer's belongings.
 pub(super) struct Scribe {
+    /// What it is told.
+    pub(super) orders: Receiver<Order>,
+    /// An order that is no answer and has yet to be carried out.
+    pub(super) kept: Option<Order>,
     /// Where lines go.
     pub(super) sink: AuditSink,
     /// Where the chain stands.
@@ -81,10 +85,15 @@ type Held = (RequestId, Vec<AuditEvent>, Response);
 
 impl Scribe {
     /// Works until told to finish or until nobody is left to give orders.
-    pub(super) async fn work(mut self, orders: Receiver<Order>) {
+    pub(super) async fn work(mut self) {
         let mut next_checkpoint = self.due();
         let mut next_look = clock::mono().plus_millis(LOOK_MILLIS);
         loop {
+            if let Some(order) = self.kept.take()
+                && self.control(order).await
+            {
+                return;
+            }
             // Looked at here, as under load there is always an order and the timer never comes up.
             let now = clock::mono();
             if next_checkpoint.is_some_and(|at| at <= now) {
@@ -95,27 +104,19 @@ impl Scribe {
                 self.look().await;
                 next_look = clock::mono().plus_millis(LOOK_MILLIS);
             }
-            let order = async { Some(orders.recv().await) };
+            let order = async { Some(self.orders.recv().await) };
             let until = next_checkpoint.unwrap_or(next_look).min(next_look);
             let timer = async {
                 clock::sleep_until(Some(until)).await;
                 None
             };
-            let order = match future::or(order, timer).await {
-                Some(Ok(order)) => order,
-                Some(Err(_)) => return,
-                None => continue,
-            };
-            let control = match order {
-                Order::Answer { id, events, response } => {
-                    self.answer((id, events, response), &orders).await
+            match future::or(order, timer).await {
+                Some(Ok(Order::Answer { id, events, response })) => {
+                    self.answer((id, events, response)).await;
                 }
-                other @ (Order::Reopen | Order::Finish(_)) => Some(other),
-            };
-            if let Some(control) = control
-                && self.control(control).await
-            {
-                return;
+                Some(Ok(other @ (Order::Reopen | Order::Finish(_)))) => self.kept = Some(other),
+                Some(Err(_)) => return,
+                None => {}
             }
         }
     }
@@ -124,40 +125,24 @@ impl Scribe {
         self.interval_millis.map(|millis| clock::mono().plus_millis(millis))
     }
 
-    /// Writes one answer's events and all that queued up behind them. Gives back an order of
-    /// another kind that it came upon.
-    async fn answer(&mut self, first: Held, orders: &Receiver<Order>) -> Option<Order> {
+    /// Writes one answer's events and all that queued up behind them, up to an order of another
+    /// kind, which is kept.
+    async fn answer(&mut self, first: Held) {
         let before = self.chain.clone();
         let mut lines = String::new();
         self.seal(&first.1, &mut lines);
         let mut batch: Vec<Held> = vec![first];
-        let mut control = None;
-        while batch.len() < BATCH_MAX && control.is_none() {
-            match orders.try_recv() {
+        while batch.len() < BATCH_MAX && self.kept.is_none() {
+            match self.orders.try_recv() {
                 Ok(Order::Answer { id, events, response }) => {
                     self.seal(&events, &mut lines);
                     batch.push((id, events, response));
                 }
-                Ok(other) => control = Some(other),
+                Ok(other @ (Order::Reopen | Order::Finish(_))) => self.kept = Some(other),
                 Err(_) => break,
             }
         }
-        let writing = match self.sink.begin(lines.into_bytes()).await {
-            Ok(writing) => writing,
-            Err(fault) => {
-                self.undo(before, fault, &mut batch);
-                return control;
-            }
-        };
-        let outcome = match executor::within(PATIENCE_MILLIS, writing.done()).await {
-            Some(outcome) => outcome,
-            None => {
-                batch.drain(..).for_each(|(id, ..)| self.refuse(id));
-                self.fault(AuditError::Overloaded);
-                self.hold_off(&writing, orders, &mut control).await
-            }
-        };
-        match outcome {
+        match self.write(lines, &mut batch).await {
             Ok(written) => {
                 self.recovered();
                 self.note_new_file(written, &before).await;
@@ -167,29 +152,44 @@ impl Scribe {
                     self.desk.answer(id, response);
                 }
             }
-            Err(fault) => self.undo(before, fault, &mut batch),
+            Err(fault) => {
+                // Nothing of it was written: no number is lost, and no answer leaves.
+                self.chain = before;
+                batch.drain(..).for_each(|(id, ..)| self.refuse(id));
+                self.fault(fault);
+            }
         }
-        control
+    }
+
+    /// Writes lines and waits until it is known whether they are there, however long that takes:
+    /// a line that may or may not be there would break the chain. When the disk hangs, the answers
+    /// of `batch` do not wait for it.
+    async fn write(&mut self, lines: String, batch: &mut Vec<Held>) -> Result<Written, AuditError> {
+        let writing = self.sink.begin(lines.into_bytes()).await?;
+        match executor::within(PATIENCE_MILLIS, writing.done()).await {
+            Some(outcome) => outcome,
+            None => {
+                batch.drain(..).for_each(|(id, ..)| self.refuse(id));
+                self.fault(AuditError::Overloaded);
+                self.hold_off(&writing).await
+            }
+        }
     }
 
     /// Waits for a disk that hangs. What arrives meanwhile is refused: nothing is issued that may
     /// not be recorded, and nothing piles up.
     ///
     /// Until the outcome is known nobody can tell where the chain stands, so no order of another
-    /// kind is carried out before: the last one is kept in `control`.
-    async fn hold_off(
-        &mut self,
-        writing: &Writing,
-        orders: &Receiver<Order>,
-        control: &mut Option<Order>,
-    ) -> Result<Written, AuditError> {
+    /// kind is carried out before: the last one is kept.
+    async fn hold_off(&mut self, writing: &Writing) -> Result<Written, AuditError> {
+        let orders = self.orders.clone();
         loop {
             let outcome = async { Err(writing.done().await) };
             let order = async { Ok(orders.recv().await) };
             match future::or(outcome, order).await {
                 Err(outcome) => return outcome,
                 Ok(Ok(Order::Answer { id, .. })) => self.refuse(id),
-                Ok(Ok(other @ (Order::Reopen | Order::Finish(_)))) => *control = Some(other),
+                Ok(Ok(other @ (Order::Reopen | Order::Finish(_)))) => self.kept = Some(other),
                 Ok(Err(_)) => return writing.done().await,
             }
         }
@@ -198,13 +198,6 @@ impl Scribe {
     fn refuse(&mut self, id: RequestId) {
         self.withheld = self.withheld.saturating_add(1);
         self.desk.answer(id, unwritten());
-    }
-
-    /// Nothing of it was written: no number is lost, and no answer leaves.
-    fn undo(&mut self, before: Chain, fault: AuditError, batch: &mut Vec<Held>) {
-        self.chain = before;
-        batch.drain(..).for_each(|(id, ..)| self.refuse(id));
-        self.fault(fault);
     }
 
     fn seal(&mut self, events: &[AuditEvent], lines: &mut String) {
@@ -285,12 +278,7 @@ impl Scribe {
         let open = self.chain.checkpoint(clock::now().wall, &self.key);
         let mut line = String::new();
         self.chain.seal(open, &mut line);
-        // However long the disk takes: a line that may or may not be there would break the chain.
-        let outcome = match self.sink.begin(line.into_bytes()).await {
-            Ok(writing) => writing.done().await,
-            Err(fault) => Err(fault),
-        };
-        match outcome {
+        match self.write(line, &mut Vec::new()).await {
             Ok(written) => {
                 self.recovered();
                 self.pinned = self.chain.len();

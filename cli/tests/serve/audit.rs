@@ -200,6 +200,56 @@ fn d15_a_log_that_hangs_refuses_and_goes_on_whole() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// A disk that hangs when a checkpoint is written refuses as well: nobody waits for it, and what
+/// was refused is never issued behind it.
+#[cfg(target_os = "linux")]
+#[test]
+fn d15_a_checkpoint_that_hangs_holds_nobody_up() {
+    use std::io::Write as _;
+    let provider = Provider::start();
+    let config = Config::new(&provider).set("audit_checkpoint_interval", "200ms");
+    let pipe = config.audit_log();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || fs::File::open(pipe).unwrap())
+    };
+    let server = config.start().ready();
+    let mut reader = reader.join().unwrap();
+    // Sixteen pages, of which 400 bytes are left: room for the line of a refusal, and not for the
+    // checkpoint behind it.
+    let mut filler = fs::OpenOptions::new().append(true).open(&pipe).unwrap();
+    filler.write_all(&[b'\n'; 16 * 4096 - 400]).unwrap();
+    drop(filler);
+    assert_eq!(server.post(b"{}").status, 400);
+    // Nobody asks for anything now, so it is the checkpoint that finds the disk hanging.
+    server.settle("unreadiness", || server.get("/readyz").status == 503);
+    let good = provider.body("alice", json!({}));
+    let quickest = (0..3)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            let reply = server.post(&good);
+            assert_eq!((reply.status, &*reply.code()), (503, "audit.not_writable"));
+            started.elapsed()
+        })
+        .min();
+    assert!(quickest < Some(Duration::from_secs(4)), "{quickest:?}");
+    let text = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    });
+    server.settle("service again", || server.post(&good).status == 200);
+    server.stop();
+    let text = text.join().unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    assert!(lines[1].contains("\"checkpoint\""), "{text}");
+    for (n, line) in (1..).zip(&lines) {
+        assert_eq!(parse(line)["seq"], n, "{line}");
+    }
+    assert_eq!(text.matches("cert_issued").count(), 1, "{text}");
+}
+
 /// Claims of strangers stay inside their line.
 #[test]
 fn s9_hostile_claims_stay_on_one_line() {
