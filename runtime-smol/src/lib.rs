@@ -10,6 +10,7 @@
 //! | [`clock`], [`entropy`], [`signals`] | time, randomness and signals of the operating system |
 //! | [`systemd`] | readiness and sockets of the service manager |
 //! | [`names`] | how this machine is called |
+//! | [`neighbours`] | whose the other end of a loopback connection is |
 //! | [`listen`] | accept loop, connection count, deadlines, answers |
 //! | [`desk`] | hands requests of connections to a machine and its answers back |
 //! | [`fetch`], [`proxy`] | one outbound request |
@@ -39,6 +40,7 @@ pub mod fetch;
 pub mod files;
 pub mod listen;
 pub mod names;
+pub mod neighbours;
 pub mod proxy;
 pub mod signals;
 pub mod systemd;

@@ -3,20 +3,27 @@
 use std::io::{BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use exchange_core::http::{Headers, Method, RequestHead, Version};
+use exchange_core::http::{Headers, Method, Request, RequestHead, Response, Version};
 use exchange_core::login::{AuthorizationEntropy, Input, ListenTrouble};
 use exchange_core::machine::RequestId;
+use exchange_core::oidc::callback_page;
 use exchange_core::types::Url;
 use exchange_smol::desk::{Arrival, Desk};
 use exchange_smol::entropy::{NoEntropy, draw};
 use exchange_smol::executor::{spawn, within};
-use exchange_smol::listen::{BindError, BindProblem, ListenLimits, Listener, Load};
+use exchange_smol::listen::{
+    BindError, BindProblem, ListenLimits, Listener, Load, Notice, Peer, Service,
+};
+use exchange_smol::neighbours::{Owner, owner_of};
 use exchange_smol::tls::ServerTls;
 use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 use zeroize::Zeroizing;
+
+use crate::terminal;
 
 /// For the last page to reach the browser.
 const CLOSE_MILLIS: u64 = 3_000;
@@ -31,39 +38,51 @@ pub(crate) struct Callback {
     servers: Vec<Task<()>>,
 }
 
+/// How the callback server is reached.
+#[derive(Clone, Default)]
+pub(crate) struct Reach {
+    /// Its TLS, if it has any.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// Whether something stands in front of it, which may belong to another user.
+    pub(crate) is_behind_proxy: bool,
+}
+
 impl Callback {
     /// Listens on the first of `ports` that is free. The first of `addresses` must work, the
     /// others are tried. Returns the first as it is.
     pub(crate) fn open(
         addresses: &[SocketAddr],
         ports: &[u16],
-        tls: Option<&Arc<ServerTls>>,
+        reach: &Reach,
         desk: &Arc<Desk<Input>>,
     ) -> Result<(Self, SocketAddr), ListenTrouble> {
         let mut trouble = ListenTrouble::Other;
         for port in ports {
             match bind(addresses, *port) {
-                Ok((listeners, at)) => return Ok((Self::serve(listeners, tls, desk), at)),
+                Ok((listeners, at)) => {
+                    let guard = Arc::new(Guard {
+                        desk: Arc::clone(desk),
+                        port: (!reach.is_behind_proxy).then_some(at.port()),
+                        has_warned: AtomicBool::new(false),
+                    });
+                    return Ok((Self::serve(listeners, reach, &guard), at));
+                }
                 Err(error) => trouble = trouble_of(&error),
             }
         }
         Err(trouble)
     }
 
-    fn serve(
-        listeners: Vec<Listener>,
-        tls: Option<&Arc<ServerTls>>,
-        desk: &Arc<Desk<Input>>,
-    ) -> Self {
+    fn serve(listeners: Vec<Listener>, reach: &Reach, guard: &Arc<Guard>) -> Self {
         let (stop, stopped) = bounded::<()>(1);
         let servers = listeners
             .into_iter()
             .map(|listener| {
-                let (desk, tls, stopped) = (Arc::clone(desk), tls.cloned(), stopped.clone());
+                let (guard, tls, stopped) = (Arc::clone(guard), reach.tls.clone(), stopped.clone());
                 let load = Arc::new(Load::default());
                 spawn(async move {
                     let stop = until_closed(stopped);
-                    listener.serve(desk, tls, ListenLimits::CALLBACK, load, stop).await;
+                    listener.serve(guard, tls, ListenLimits::CALLBACK, load, stop).await;
                 })
             })
             .collect();
@@ -80,6 +99,36 @@ impl Callback {
             }
         };
         let _ = within(CLOSE_MILLIS, all).await;
+    }
+}
+
+/// Turns other users of this machine away: they can read the login's address, with the state in
+/// it, among the arguments of the browser, and would log somebody in as themselves.
+struct Guard {
+    desk: Arc<Desk<Input>>,
+    /// Where it stands, if it is to look.
+    port: Option<u16>,
+    has_warned: AtomicBool,
+}
+
+impl Service for Guard {
+    async fn call(&self, peer: Peer, request: Request) -> Response {
+        if let Some(port) = self.port
+            && smol::unblock(move || owner_of(peer.address, port)).await == Owner::Stranger
+        {
+            if !self.has_warned.swap(true, Ordering::Relaxed) {
+                terminal::error_line(
+                    "warning: another user of this machine sent something to this login; it \
+                     does not count",
+                );
+            }
+            return callback_page::stranger();
+        }
+        self.desk.call(peer, request).await
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.desk.notice(notice);
     }
 }
 

@@ -13,6 +13,7 @@ use exchange_core::types::{Secret, Url};
 use exchange_smol::files;
 use exchange_smol::tls::{ServerTls, ServerTlsOptions};
 
+use super::callback::Reach;
 use super::given::{BYTES_MAX, Source, is_stdin, stdin};
 use super::paths::Places;
 use super::requests::Peer;
@@ -34,8 +35,8 @@ pub(crate) struct PersonWay {
     pub(crate) flow: Flow,
     /// Callback ports, the first free one is used.
     pub(crate) ports: Vec<u16>,
-    /// TLS of the callback server, if it has any.
-    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// How the callback server is reached.
+    pub(crate) reach: Reach,
 }
 
 /// Something that is wrong.
@@ -276,12 +277,14 @@ impl<'a> Checked<'a> {
         let ports =
             if args.callback_port.is_empty() { vec![8900] } else { args.callback_port.clone() };
         let headless = surroundings.headless && !args.skip_open_browser;
+        let is_https = tls.is_some();
+        let reach = Reach { tls, is_behind_proxy: redirect_uri.is_some() };
         let browser = BrowserSettings {
             port: ports.first().copied().unwrap_or(8900),
             host: host?,
             listen: args.listen_address.clone(),
             redirect_uri,
-            https: tls.is_some(),
+            https: is_https,
             open_browser: !args.skip_open_browser && (!headless || args.browser_command.is_some()),
             auth_params,
             ..BrowserSettings::default()
@@ -294,7 +297,7 @@ impl<'a> Checked<'a> {
         } else {
             Flow::Browser(browser)
         };
-        Some(PersonWay { flow, ports, tls })
+        Some(PersonWay { flow, ports, reach })
     }
 
     /// TLS of the callback server, where `--local-server-cert` and `--local-server-key` ask for it.

@@ -15,10 +15,9 @@ use exchange_smol::desk::Desk;
 use exchange_smol::driver::Hands;
 use exchange_smol::entropy::{NoEntropy, draw};
 use exchange_smol::executor::spawn;
-use exchange_smol::tls::ServerTls;
 use smol::channel::Sender;
 
-use super::callback::{self, Callback};
+use super::callback::{self, Callback, Reach};
 use super::given::Given;
 use super::keeper::{Job, Keeper};
 use super::requests::Requests;
@@ -35,7 +34,7 @@ pub(crate) struct LoginHands {
     pub(crate) given: Option<Arc<Given>>,
     pub(crate) requests: Requests,
     pub(crate) ports: Vec<u16>,
-    pub(crate) callback_tls: Option<Arc<ServerTls>>,
+    pub(crate) reach: Reach,
     pub(crate) nodes: Vec<String>,
     pub(crate) browser: Option<String>,
     pub(crate) surroundings: Surroundings,
@@ -82,8 +81,7 @@ impl Hands<LoginMachine> for LoginHands {
                 .detach();
             }
             Output::Listen { effect, addresses } => {
-                let tls = self.callback_tls.as_ref();
-                let opened = Callback::open(&addresses, &self.ports, tls, &self.desk);
+                let opened = Callback::open(&addresses, &self.ports, &self.reach, &self.desk);
                 let input = match (opened, callback::authorization_entropy()) {
                     (Ok((callback, at)), Ok(entropy)) => {
                         self.callback = Some(callback);

@@ -83,7 +83,7 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
         settings,
         requests,
         ports,
-        callback_tls,
+        reach,
         destination,
         store,
         given,
@@ -107,7 +107,7 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
         requests,
         listening: None,
         ports,
-        callback_tls,
+        reach,
         nodes,
         browser,
         spinner: Spinner::start(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use exchange_core::login::{LoginSettings, ProviderSettings, StorePolicy, TokenSource};
 use exchange_core::oidc::discovery::DiscoveryPolicy;
 use exchange_core::types::{ClientId, ContextName, Issuer};
-use exchange_smol::tls::ServerTls;
 
+use super::callback::Reach;
 use super::checked::{Checked, PersonWay};
 use super::context::Destination;
 use super::given::{Given, Source};
@@ -28,8 +28,8 @@ pub(crate) struct Plan {
     pub(crate) requests: Requests,
     /// Callback ports, the first free one is used.
     pub(crate) ports: Vec<u16>,
-    /// TLS of the callback server, if it has any.
-    pub(crate) callback_tls: Option<Arc<ServerTls>>,
+    /// How the callback server is reached.
+    pub(crate) reach: Reach,
     /// Where the certificate goes.
     pub(crate) destination: Destination,
     /// Tokens between runs.
@@ -62,7 +62,7 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
     let given = given.map(Source::read).transpose();
     let given = checked.noted_local(given.map_err(|text| ("file.not_readable", text))).flatten();
     checked.verdict()?;
-    let (Some(server), Some(context), Some(PersonWay { flow, ports, tls: callback_tls })) =
+    let (Some(server), Some(context), Some(PersonWay { flow, ports, reach })) =
         (server, context, way)
     else {
         return Err(Failure::new(Class::Other, "usage.invalid", "the flags do not fit together"));
@@ -123,7 +123,7 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
         settings,
         requests,
         ports,
-        callback_tls,
+        reach,
         destination,
         store,
         given,

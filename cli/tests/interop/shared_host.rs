@@ -11,7 +11,9 @@ use super::desk::{TOOLS, certificate};
 use super::exchange::ED25519;
 use super::lab::{Namespace, User, program_for_all};
 use super::parts::{Ca, Provider, RULES, SOON, Serve};
-use super::process::{Folder, Process, Tool, clean, done, have, programs, run};
+use super::process::{
+    Folder, Process, Tool, clean, done, have, programs, run, shell_script, skipped, text,
+};
 
 /// A host with everything to log in to, and a network of its own: port 8900 is nobody else's.
 struct Host {
@@ -37,7 +39,11 @@ impl Host {
     fn login(&self, user: &User, flags: &[&str]) -> Command {
         let mut command = user.command(&self.folder, Path::new("/bin/sh"));
         command.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(&self.program);
-        command.args(["login", &self.serve.url, "--skip-open-browser", "--server-ca"]);
+        command.args(["login", &self.serve.url]);
+        if !flags.contains(&"--browser-command") {
+            command.arg("--skip-open-browser");
+        }
+        command.arg("--server-ca");
         command.arg(&self.serve.own_ca).args(["--token-store", "file"]);
         command.args(["--scopes", "openid,profile,email,groups,offline_access"]).args(flags);
         command
@@ -53,6 +59,15 @@ impl Host {
         (login.ended(SOON).code(), login.printed())
     }
 
+    /// A script of these tests, run by that user.
+    fn python(&self, user: &User, name: &str) -> Command {
+        let script = self.folder.file(name);
+        fs::copy(programs().join(name), &script).unwrap();
+        let mut command = user.command(&self.folder, Path::new(PYTHON));
+        command.arg(script).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
     /// Somebody logs in at the address that `login` shows.
     fn browse(&self, login: &Process, account: &str) {
         let page = login.line_with("/auth?", SOON);
@@ -61,7 +76,14 @@ impl Host {
     }
 }
 
+/// The system's own, which every user can reach.
+const PYTHON: &str = "/usr/bin/python3";
+
 fn can_share() -> bool {
+    if !Path::new(PYTHON).exists() {
+        skipped("python3", "which every user can reach");
+        return false;
+    }
     have(TOOLS) && have(&[Tool::Namespaces, Tool::Users])
 }
 
@@ -148,14 +170,8 @@ fn a_hostile_neighbour_cannot_end_a_login() {
     let (ann, ben) = (User::make(&host.folder, "ann"), User::make(&host.folder, "ben"));
     let mut login = host.start(&ann, &[]);
     login.line_with("/auth?", SOON);
-    let script = host.folder.file("neighbour.py");
-    fs::copy(programs().join("neighbour.py"), &script).unwrap();
-    let mut attack = ben.command(&host.folder, Path::new("/usr/bin/python3"));
-    if !Path::new("/usr/bin/python3").exists() {
-        // A Python that only its owner can reach: then the neighbour is of the same user.
-        attack = clean("python3", &host.folder);
-    }
-    attack.arg(&script).arg("8900").stdin(Stdio::piped());
+    let mut attack = host.python(&ben, "neighbour.py");
+    attack.arg("8900").stdin(Stdio::piped());
     let mut attack = Process::start("neighbour", &mut attack);
     attack.line_with("attacking", SOON);
     host.browse(&login, "alice");
@@ -171,7 +187,55 @@ fn a_hostile_neighbour_cannot_end_a_login() {
     let statuses: serde_json::Value =
         serde_json::from_str(answers.lines().last().unwrap()).unwrap();
     assert_eq!(statuses.get("200"), None, "{answers}");
-    assert!(statuses["400"].as_u64().unwrap() > 10, "{answers}");
+    // Whatever it asks; what is no request at all is said to be that.
+    assert!(statuses["403"].as_u64().unwrap() > 10, "{answers}");
+    let other = statuses
+        .as_object()
+        .unwrap()
+        .keys()
+        .find(|status| !["403", "431", "400", "cut"].contains(&status.as_str()));
+    assert_eq!(other, None, "{answers}");
+    assert_eq!(said.matches("another user of this machine").count(), 1, "{said}");
+}
+
+/// Arguments are public: a neighbour reads the address out of them, with the state in it, logs in
+/// at the provider as himself and hands the answer in. Ann would get his certificate.
+#[test]
+fn a_neighbour_cannot_log_somebody_in_as_himself() {
+    if !can_share() {
+        return;
+    }
+    let host = Host::new();
+    let (ann, ben) = (User::make(&host.folder, "ann"), User::make(&host.folder, "ben"));
+    let browser = ann.home.join("browser");
+    // A shell that keeps the address among its arguments, as browsers do.
+    shell_script(&browser, "sleep 60; exit 0");
+    let mut login = host.login(&ann, &["--browser-command", &browser.display().to_string()]);
+    let mut login = Process::start("login", &mut login);
+    let shown = login.line_with("/auth?", SOON);
+    let look = "for n in $(seq 300); do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' \
+                | grep '^http.*/auth?' && exit 0; sleep 0.1; done; exit 1";
+    let mut spy = ben.command(&host.folder, Path::new("/bin/sh"));
+    let seen = done(spy.args(["-c", look]));
+    assert!(seen.lines().any(|line| line == shown.trim()), "no address to be seen: {seen}");
+    let mut forge = host.python(&ben, "browser.py");
+    let output = run(forge.arg(shown.trim()).env("INTEROP_ACCOUNT", "bob"));
+    assert_eq!(text(&output.stdout).trim(), "403 /callback", "{}", text(&output.stderr));
+    login.line_with("another user of this machine", SOON);
+
+    // Gone before anybody could look who it was.
+    let hit_and_run = "import socket,sys\nfor n in range(20):\n s=socket.create_connection((\"127.0.0.1\",\
+                       8900))\n s.sendall(b\"GET /callback?error=access_denied&state=\"+sys.argv[1]\
+                       .encode()+b\" HTTP/1.1\\r\\nHost: 127.0.0.1:8900\\r\\n\\r\\n\")\n s.close()\n";
+    let state = shown.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    let mut forge = ben.command(&host.folder, Path::new(PYTHON));
+    done(forge.args(["-c", hit_and_run, state]));
+
+    let mut own = host.python(&ann, "browser.py");
+    let printed = done(own.arg(shown.trim()).env("INTEROP_ACCOUNT", "alice"));
+    assert_eq!(printed.trim(), "200 /callback");
+    assert!(login.ended(SOON).success(), "{}", login.printed());
+    assert_eq!(certificate(&talosconfig(&ann)).common_name(), Some("alice@example.com"));
 }
 
 /// A file system of its own, for what a disk can do.

@@ -190,6 +190,12 @@ pub fn again(url: &Url) -> Response {
         .with("location", String::from(url.as_str()))
 }
 
+/// For a user of this machine whose login it is not.
+#[must_use]
+pub fn stranger() -> Response {
+    Response { status: 403, ..Page::Rejected.response() }
+}
+
 fn hardened(response: Response) -> Response {
     response
         .with("content-security-policy", CSP)
