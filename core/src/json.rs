@@ -3,6 +3,8 @@
 //! Two readers that disagree on a repeated name are a hole (RFC 8725 section 3.10 and RFC 7519
 //! section 4), so a repeated name is an error at any depth, and nobody parses the bytes again.
 
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -31,7 +33,10 @@ pub enum Value {
 
 /// The members of a JSON object, in order, each name once.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Object(Vec<(String, Value)>);
+pub struct Object(Vec<(Name, Value)>);
+
+/// The name of a member. Those that nearly every token has are not allocated.
+type Name = Cow<'static, str>;
 
 /// What a reader accepts at most.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +118,7 @@ impl Object {
 
     /// Members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (&**key, value))
     }
 
     /// How many members there are.
@@ -170,8 +175,7 @@ pub fn write_string(out: &mut String, text: &str) {
     let mut rest = text;
     loop {
         // What needs no look is copied in one piece: most of what is written is PEM text.
-        let plain = rest.bytes().position(needs_look).unwrap_or(rest.len());
-        let (plain, tail) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        let (plain, tail) = rest.split_at_checked(plain_len(rest.as_bytes())).unwrap_or((rest, ""));
         out.push_str(plain);
         let mut chars = tail.chars();
         match chars.next() {
@@ -196,8 +200,54 @@ pub fn write_string(out: &mut String, text: &str) {
 /// grows, and so leaves no copy of it behind.
 #[must_use]
 pub fn string_bytes_max(text: &str) -> usize {
-    let escaped = text.bytes().filter(|byte| needs_look(*byte)).count();
-    text.len().saturating_add(escaped.saturating_mul(5)).saturating_add(2)
+    let mut most = text.len().saturating_add(2);
+    let mut rest = text.as_bytes();
+    while let Some(tail) = rest.get(plain_len(rest)..).and_then(<[u8]>::split_first) {
+        most = most.saturating_add(5);
+        rest = tail.1;
+    }
+    most
+}
+
+/// How many bytes at the front need no look, eight at a time.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x80 * ONES;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // In each byte the top bit, where the byte is below the bound (or, by a borrow, behind a
+        // byte that is): the lowest bit set is always right.
+        let below = |word: u64, bound: u64| word.wrapping_sub(bound * ONES) & !word;
+        let equal = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
+        let del_and_above = word | ((word & !TOPS) + ONES);
+        let found = (below(word, b' '.into()) | equal(b'"') | equal(b'\\') | del_and_above) & TOPS;
+        if found != 0 {
+            return 8 * n + usize::try_from(found.trailing_zeros() / 8).unwrap_or(0);
+        }
+    }
+    let tail = rest.iter().position(|byte| needs_look(*byte)).unwrap_or(rest.len());
+    8 * words.len() + tail
+}
+
+/// A text that is already written as a JSON string, for what every answer repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonText(Box<str>);
+
+impl JsonText {
+    /// The string with its quotes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: AsRef<str>> From<T> for JsonText {
+    fn from(text: T) -> Self {
+        let mut out = String::new();
+        write_string(&mut out, text.as_ref());
+        Self(out.into())
+    }
 }
 
 /// Whether a byte is escaped, or begins a character that may be.
@@ -284,8 +334,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let inner = self.inner()?;
-        let mut members: Vec<(String, Value)> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
+        let mut members: Vec<(Name, Value)> = Vec::new();
+        while let Some(name) = map.next_key_seed(NameSeed)? {
             if members.iter().any(|(known, _)| *known == name) {
                 return Err(self.fail(JsonError::DuplicateName));
             }
@@ -296,6 +346,53 @@ impl<'de> Visitor<'de> for Seed<'_> {
             members.push((name, map.next_value_seed(inner)?));
         }
         Ok(Value::Object(Object(members)))
+    }
+}
+
+/// Reads the name of a member.
+struct NameSeed;
+
+impl<'de> DeserializeSeed<'de> for NameSeed {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Name, E> {
+        // RFC 7519 section 4.1, RFC 7515 section 4.1, OpenID Connect Core 1.0 sections 2 and 5.1.
+        Ok(Cow::Borrowed(match name {
+            "alg" => "alg",
+            "at_hash" => "at_hash",
+            "aud" => "aud",
+            "auth_time" => "auth_time",
+            "azp" => "azp",
+            "email" => "email",
+            "email_verified" => "email_verified",
+            "exp" => "exp",
+            "groups" => "groups",
+            "iat" => "iat",
+            "id_token" => "id_token",
+            "iss" => "iss",
+            "jti" => "jti",
+            "kid" => "kid",
+            "name" => "name",
+            "nbf" => "nbf",
+            "nonce" => "nonce",
+            "preferred_username" => "preferred_username",
+            "sid" => "sid",
+            "sub" => "sub",
+            "typ" => "typ",
+            other => return Ok(Cow::Owned(other.into())),
+        }))
     }
 }
 
@@ -335,6 +432,54 @@ mod tests {
         assert_eq!(object.get("S"), None);
     }
 
+    #[test]
+    fn names_are_what_was_written() {
+        let names = [
+            "alg",
+            "at_hash",
+            "aud",
+            "auth_time",
+            "azp",
+            "email",
+            "email_verified",
+            "exp",
+            "groups",
+            "iat",
+            "id_token",
+            "iss",
+            "jti",
+            "kid",
+            "name",
+            "nbf",
+            "nonce",
+            "preferred_username",
+            "sid",
+            "sub",
+            "typ",
+            "",
+            "Sub",
+            "subs",
+        ];
+        for name in names {
+            let text = alloc::format!("{{{name:?}:1}}");
+            let object = parse_object(text.as_bytes(), LIMITS).unwrap();
+            assert_eq!(object.iter().map(|(name, _)| name).collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    #[test]
+    fn every_byte_after_every_run_of_plain_ones() {
+        for plain in 0..20 {
+            for byte in 0..=u8::MAX {
+                let mut bytes = Vec::from([b'a'; 24]);
+                bytes[plain] = byte;
+                let expected = if needs_look(byte) { plain } else { bytes.len() };
+                assert_eq!(plain_len(&bytes), expected, "{byte} behind {plain}");
+            }
+        }
+        assert_eq!(JsonText::from("a\"b").as_str(), r#""a\"b""#);
+    }
+
     proptest! {
         #[test]
         fn strings_survive_writing(text in any::<String>()) {
@@ -344,6 +489,12 @@ mod tests {
             let one_line = !out.contains(['\n', '\r', '\u{2028}']);
             prop_assert!(one_line);
             prop_assert_eq!(parse(out.as_bytes(), Limits { bytes_max: 1 << 20, depth_max: 1 }), Ok(Value::String(text)));
+        }
+
+        #[test]
+        fn what_needs_a_look_is_found_anywhere(bytes in proptest::collection::vec(0x18_u8..=0xff, 0..40)) {
+            let first = bytes.iter().position(|byte| needs_look(*byte));
+            prop_assert_eq!(plain_len(&bytes), first.unwrap_or(bytes.len()));
         }
 
         #[test]

@@ -61,6 +61,7 @@ fn serve(data: &[u8], mut cut: impl FnMut() -> usize) -> Vec<String> {
                 assert!(head.target.bytes().all(|b| b.is_ascii_graphic()), "{:?}", head.target);
                 let fields: Vec<_> = head.headers.iter().collect();
                 let (method, target) = (head.method.as_str(), &head.target);
+                let body = body.as_slice();
                 seen.push(format!("{method} {target} {fields:?} {body:?}"));
                 let is_head = method == "HEAD";
                 if answer(&mut codec, &Response::json(200, "{}".into()), is_head) == After::Close {

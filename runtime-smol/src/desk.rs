@@ -161,7 +161,7 @@ mod tests {
             version: Version::Http11,
             headers: Headers::default(),
         };
-        Request { head, body: zeroize::Zeroizing::default() }
+        Request { head, body: Default::default() }
     }
 
     fn peer() -> Peer {

@@ -178,7 +178,7 @@ pub(crate) fn desk(inputs: Sender<Input>) -> Arc<Desk<Input>> {
         Some(Input::Callback {
             request: arrival.id,
             head: arrival.request.head,
-            body: arrival.request.body,
+            body: arrival.request.body.into(),
             entropy: authorization_entropy().ok()?,
         })
     };

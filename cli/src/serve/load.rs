@@ -296,7 +296,7 @@ fn setup(settings: &Settings, generation: u64, parts: Parts, now: UnixTime) -> S
         ttl: settings.cert_ttl,
         ca,
         signer_trust: SignerTrust::InProcess,
-        ca_for_clients,
+        ca_for_clients: ca_for_clients.into(),
         require_csr: settings.require_csr,
         facts: ClientFacts {
             cluster_name: settings.cluster_name.as_ref().map(ToString::to_string),

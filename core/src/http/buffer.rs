@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use zeroize::{Zeroize as _, Zeroizing};
+use crate::types::{Wiped, wipe, wipe_all};
 
 /// First allocation; most requests fit.
 const FIRST_BYTES: usize = 1024;
@@ -12,14 +12,14 @@ const IDLE_BYTES: usize = 4096;
 /// A queue of bytes that never holds more than its cap. Bodies are secret, so what leaves it or is
 /// moved by growth is wiped.
 pub(super) struct Buffer {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped,
     start: usize,
     max: usize,
 }
 
 impl Buffer {
     pub(super) fn new(max: usize) -> Self {
-        Self { bytes: Zeroizing::new(Vec::new()), start: 0, max }
+        Self { bytes: Wiped::default(), start: 0, max }
     }
 
     /// How many bytes fit now.
@@ -56,7 +56,7 @@ impl Buffer {
     pub(super) fn consume_wiping(&mut self, count: usize) {
         let end = self.start.saturating_add(count);
         if let Some(taken) = self.bytes.get_mut(self.start..end) {
-            taken.zeroize();
+            wipe(taken);
         }
         self.consume(count);
     }
@@ -64,7 +64,7 @@ impl Buffer {
     /// Gives memory back that an idle connection does not need.
     pub(super) fn rest_idle(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > IDLE_BYTES {
-            self.bytes = Zeroizing::new(Vec::new());
+            self.bytes = Wiped::default();
         }
     }
 
@@ -91,6 +91,6 @@ pub(super) fn reserve_wiping(to: &mut Vec<u8>, extra: usize, max: usize) {
     let doubled = to.capacity().saturating_mul(2).max(FIRST_BYTES).min(max);
     let mut grown = Vec::with_capacity(needed.max(doubled));
     grown.extend_from_slice(to);
-    to.zeroize();
+    wipe_all(to);
     *to = grown;
 }

@@ -6,9 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use zeroize::Zeroizing;
-
 use super::buffer::append_wiping;
+use crate::types::Wiped;
 
 /// Request method (RFC 9110 section 9); case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub enum Version {
 pub struct Headers {
     /// All names, then all values, each without separators: two allocations whatever the number.
     names: String,
-    values: Zeroizing<Vec<u8>>,
+    values: Wiped,
     /// Where each name and value ends.
     ends: Vec<(usize, usize)>,
 }
@@ -76,7 +75,7 @@ impl Headers {
     pub(super) fn with_capacity(fields: usize, name_bytes: usize, value_bytes: usize) -> Self {
         Self {
             names: String::with_capacity(name_bytes),
-            values: Zeroizing::new(Vec::with_capacity(value_bytes)),
+            values: Wiped::new(Vec::with_capacity(value_bytes)),
             ends: Vec::with_capacity(fields),
         }
     }
@@ -184,7 +183,7 @@ pub struct Response {
     /// Fields besides `content-length`, `date` and `connection`, which the codec writes.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// Body.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Wiped,
 }
 
 impl Response {
@@ -194,7 +193,7 @@ impl Response {
         Self {
             status,
             headers: Vec::from([("content-type", Cow::Borrowed(content_type))]),
-            body: Zeroizing::new(body.into()),
+            body: Wiped::new(body),
         }
     }
 

@@ -4,14 +4,12 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::mem;
 
-use zeroize::Zeroizing;
-
 use super::buffer::{Buffer, append_wiping, reserve_wiping};
 use super::chunked::{ChunkDecoder, ChunkError, is_text, is_token};
 use super::head::{self, Framing, HeadScanner, Scan};
 use super::{Limits, Method, Refusal, RequestHead, Response, Version};
 use crate::machine::UnixTime;
-use crate::types::HttpDate;
+use crate::types::{HttpDate, Wiped};
 
 /// What a runtime writes for [`ServerEvent::SendContinue`].
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -32,7 +30,7 @@ pub struct Request {
     /// Head.
     pub head: RequestHead,
     /// Body, chunks joined.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Wiped,
 }
 
 impl fmt::Debug for Request {
@@ -99,7 +97,7 @@ pub struct ServerCodec {
     state: State,
     exchange: Exchange,
     head: Option<RequestHead>,
-    body: Zeroizing<Vec<u8>>,
+    body: Wiped,
     last: bool,
     date: Option<UnixTime>,
 }
@@ -116,7 +114,7 @@ impl ServerCodec {
             state: State::Head,
             exchange: Exchange::default(),
             head: None,
-            body: Zeroizing::default(),
+            body: Wiped::default(),
             last: false,
             date: None,
         }
@@ -203,7 +201,7 @@ impl ServerCodec {
             let fault = Refusal::Unsendable.response();
             write_response(&fault, self.exchange, keep, self.date, out);
         }
-        self.body = Zeroizing::default();
+        self.body = Wiped::default();
         self.head = None;
         if !keep {
             self.state = State::Closed;

@@ -3,11 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::{Alg, ForeignAlg, TokenError, VerifyKey, base64url};
 use crate::json::{self, JsonError, Limits, Object, Value};
-use crate::types::Kid;
+use crate::types::{Kid, Wiped};
 
 /// Longest token in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -23,7 +21,7 @@ pub struct Jws {
     header: Header,
     payload: Vec<u8>,
     /// Wiped on drop: a token is as good as a password, and without this part it is nothing.
-    signature: Zeroizing<Vec<u8>>,
+    signature: Wiped,
 }
 
 /// What of the header counts. `jwk`, `jku`, `x5u`, `x5c` and `x5t` are ignored: a token does not
@@ -59,7 +57,7 @@ impl Jws {
             signed: text.get(..signed_bytes).unwrap_or_default().into(),
             header,
             payload,
-            signature: Zeroizing::new(signature),
+            signature: Wiped::new(signature),
         })
     }
 

@@ -36,6 +36,24 @@ pub(super) const BASIC_CONSTRAINTS: ObjectIdentifier = oid("2.5.29.19");
 pub(super) const AUTHORITY_KEY_ID: ObjectIdentifier = oid("2.5.29.35");
 pub(super) const EXT_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
 
+/// Identifier octets (X.690 section 8.1.2) of what client certificates are made of.
+pub(super) mod tag {
+    pub(in super::super) const BOOLEAN: u8 = 0x01;
+    pub(in super::super) const INTEGER: u8 = 0x02;
+    pub(in super::super) const BIT_STRING: u8 = 0x03;
+    pub(in super::super) const OCTET_STRING: u8 = 0x04;
+    pub(in super::super) const OBJECT_IDENTIFIER: u8 = 0x06;
+    pub(in super::super) const UTF8_STRING: u8 = 0x0c;
+    pub(in super::super) const PRINTABLE_STRING: u8 = 0x13;
+    pub(in super::super) const UTC_TIME: u8 = 0x17;
+    pub(in super::super) const GENERALIZED_TIME: u8 = 0x18;
+    pub(in super::super) const SEQUENCE: u8 = 0x30;
+    pub(in super::super) const SET: u8 = 0x31;
+    pub(in super::super) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
+    pub(in super::super) const CONTEXT_0: u8 = 0xa0;
+    pub(in super::super) const CONTEXT_3: u8 = 0xa3;
+}
+
 /// `AlgorithmIdentifier`, RFC 5280 section 4.1.1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Sequence)]
 pub(super) struct AlgorithmIdentifier<'a> {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::certificate::Certificate;
 use super::error::CaError;
 use super::pem::{self, Label};
+use super::profile::Repeated;
 use super::public_key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
 use crate::machine::UnixTime;
 
@@ -44,6 +45,7 @@ pub struct CaCert {
     subject: Vec<u8>,
     subject_key_id: Option<Vec<u8>>,
     public_key: PublicKey,
+    repeated: Repeated,
     not_before: UnixTime,
     not_after: UnixTime,
 }
@@ -115,6 +117,9 @@ impl CaCert {
         if cert.not_after < now {
             return Err(CaError::Expired { not_after: cert.not_after, now });
         }
+        let algorithm = public_key.algorithm().signs_with();
+        let repeated =
+            Repeated::new(algorithm, cert.subject_key_id).map_err(|_| CaError::Malformed)?;
         Ok(Self {
             bundle: text.into(),
             der: der.into(),
@@ -122,6 +127,7 @@ impl CaCert {
             subject: cert.subject.into(),
             subject_key_id: cert.subject_key_id.map(Into::into),
             public_key,
+            repeated,
             not_before: cert.not_before,
             not_after: cert.not_after,
         })
@@ -162,6 +168,11 @@ impl CaCert {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
+    }
+
+    /// What all certificates have in common that it signs.
+    pub(super) const fn repeated(&self) -> &Repeated {
+        &self.repeated
     }
 
     /// Kind of that key.

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use der::asn1::ObjectIdentifier;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate, X509Name};
-use x509_parser::x509::X509Version;
 
 use super::asn1::{
     AUTHORITY_KEY_ID, BASIC_CONSTRAINTS, COMMON_NAME, EXT_KEY_USAGE, KEY_USAGE, ORGANIZATION,
@@ -27,7 +26,6 @@ const KNOWN: [ObjectIdentifier; 6] = [
 
 /// The parsed fields of one certificate.
 pub(super) struct Certificate<'a> {
-    pub(super) version_3: bool,
     /// `Name` as DER.
     pub(super) subject: &'a [u8],
     /// `Name` as DER.
@@ -52,8 +50,6 @@ pub(super) struct Certificate<'a> {
     pub(super) dns_names: Vec<&'a str>,
     /// Addresses of the subjectAltName, 4 or 16 bytes.
     pub(super) addresses: Vec<&'a [u8]>,
-    /// How many extensions there are, known or not.
-    pub(super) extensions: usize,
     signed: Signed<'a>,
     algorithm: Option<SignatureAlgorithm>,
 }
@@ -88,7 +84,6 @@ impl<'a> Certificate<'a> {
         let algorithm = SignatureAlgorithm::from_identifier(signed.algorithm)
             .filter(|_| tbs.signature == cert.signature_algorithm);
         let mut out = Certificate {
-            version_3: tbs.version == X509Version::V3,
             subject: tbs.subject.as_raw(),
             issuer: tbs.issuer.as_raw(),
             serial: tbs.raw_serial(),
@@ -104,7 +99,6 @@ impl<'a> Certificate<'a> {
             authority_key_id: None,
             dns_names: Vec::new(),
             addresses: Vec::new(),
-            extensions: tbs.extensions().len(),
             signed,
             algorithm,
         };
@@ -178,11 +172,6 @@ impl<'a> Certificate<'a> {
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
         self.algorithm
             .is_some_and(|with| key.verifies(with, self.signed.message, self.signed.signature))
-    }
-
-    /// How it is signed, where the algorithm is known here.
-    pub(super) fn algorithm(&self) -> Option<SignatureAlgorithm> {
-        self.algorithm
     }
 }
 

@@ -1,7 +1,7 @@
 //! From roles to a certificate, each step taking the one before.
 //!
-//! Whoever signs, in this process or elsewhere, what comes back is parsed again with another
-//! parser and compared field by field, so that nothing but the agreed profile leaves.
+//! Whoever signs, in this process or elsewhere, what comes back is parsed again by code that did
+//! not write it and compared part by part, so that nothing but the agreed profile leaves.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,12 +9,13 @@ use core::fmt;
 
 use super::asn1;
 use super::ca::CaCert;
-use super::certificate::Certificate;
 use super::leaf::LeafKey;
 use super::name::CommonName;
 use super::pem::{self, Label};
 use super::profile::Client;
 use super::public_key::SignatureAlgorithm;
+use super::read_back::{Order, Signed};
+use super::write;
 use crate::machine::{Entropy, UnixTime};
 use crate::types::{Rfc3339, RoleSet, Secret, Ttl, hex};
 
@@ -174,13 +175,15 @@ impl Draft {
         let not_after = now.plus_secs(ttl.secs().into()).min(ca.not_after());
         let profile = Client {
             serial,
+            issuer: ca.subject_der(),
             roles,
             common_name,
             not_before,
             not_after,
             spki: leaf.public().spki(),
+            repeated: ca.repeated(),
         };
-        let tbs = profile.tbs(ca).map_err(|_| IssueError::Encoding)?;
+        let tbs = profile.tbs().ok_or(IssueError::Encoding)?;
         Ok(Self {
             tbs,
             algorithm: ca.signature_algorithm(),
@@ -218,13 +221,14 @@ impl Draft {
         ca: &CaCert,
         trust: SignerTrust,
     ) -> Result<Issued, IssueError> {
-        let der = asn1::certificate(&self.tbs, self.algorithm.identifier(), signature)
-            .map_err(|_| IssueError::Encoding)?;
-        let cert = Certificate::parse(&der).ok_or(IssueError::Mismatch(Field::Structure))?;
-        self.compare(&cert, ca).map_err(IssueError::Mismatch)?;
+        let der = write::certificate(&self.tbs, &ca.repeated().algorithm, signature)
+            .ok_or(IssueError::Encoding)?;
+        let Signed { message, signature } =
+            self.order(ca).compare(&der).map_err(IssueError::Mismatch)?;
+        let verifies = || ca.public_key().verifies(ca.signature_algorithm(), message, signature);
         match trust {
             SignerTrust::InProcess => {}
-            SignerTrust::External if cert.is_signed_by(ca.public_key()) => {}
+            SignerTrust::External if verifies() => {}
             SignerTrust::External => return Err(IssueError::BadSignature),
         }
         let mut cert_pem = pem::encode(Label::Certificate, &der).ok_or(IssueError::Encoding)?;
@@ -246,30 +250,19 @@ impl Draft {
         })
     }
 
-    /// The first part in which `cert` is not what was ordered from `ca`.
-    fn compare(&self, cert: &Certificate<'_>, ca: &CaCert) -> Result<(), Field> {
-        let same = |equal: bool, field: Field| if equal { Ok(()) } else { Err(field) };
-        let roles = self.roles.iter().map(|role| role.as_str());
-        let names = self.common_name.iter().map(CommonName::as_str);
-        same(cert.version_3 && !cert.ca, Field::Structure)?;
-        same(cert.serial == self.serial, Field::Serial)?;
-        same(cert.algorithm() == Some(ca.signature_algorithm()), Field::Algorithm)?;
-        same(cert.issuer == ca.subject_der(), Field::Issuer)?;
-        same(
-            (cert.not_before, cert.not_after) == (self.not_before, self.not_after),
-            Field::Validity,
-        )?;
-        same(roles.eq(cert.organizations.iter().copied()), Field::Roles)?;
-        same(names.eq(cert.common_names.iter().copied()), Field::CommonName)?;
-        same(cert.spki == self.leaf.public().spki(), Field::PublicKey)?;
-        same(
-            cert.key_usage.is_some_and(|usage| usage.critical && usage.digital_signature_only),
-            Field::KeyUsage,
-        )?;
-        same(cert.ext_key_usage.is_some_and(|usage| usage.client_only), Field::ExtKeyUsage)?;
-        same(cert.authority_key_id == ca.subject_key_id(), Field::AuthorityKeyId)?;
-        let extensions = if ca.subject_key_id().is_some() { 3 } else { 2 };
-        same(cert.extensions == extensions, Field::Extension)
+    /// What the finished certificate has to say when `ca` is its issuer.
+    fn order<'a>(&'a self, ca: &'a CaCert) -> Order<'a> {
+        Order {
+            serial: &self.serial,
+            algorithm: &ca.repeated().algorithm,
+            issuer: ca.subject_der(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            roles: &self.roles,
+            common_name: self.common_name.as_ref(),
+            spki: self.leaf.public().spki(),
+            key_id: ca.subject_key_id(),
+        }
     }
 }
 

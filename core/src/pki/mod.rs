@@ -26,9 +26,11 @@ pub mod pem;
 mod private_key;
 mod profile;
 mod public_key;
+mod read_back;
 mod san;
 mod signer;
 mod tls_identity;
+mod write;
 
 pub use ca::{CaCert, Component};
 pub use csr::{CSR_BYTES_MAX, CsrError};

@@ -85,6 +85,10 @@ impl SignatureAlgorithm {
     }
 }
 
+/// `SubjectPublicKeyInfo` of RFC 8410 section 4, up to the 32 bytes of the key.
+const ED25519_HEAD: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
 /// A public key out of a certificate or a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
@@ -108,8 +112,9 @@ impl PublicKey {
 
     /// The Ed25519 key of these 32 bytes.
     pub(super) fn ed25519(key: &[u8]) -> Option<Self> {
-        let algorithm = AlgorithmIdentifier { algorithm: asn1::ED25519, parameters: None };
-        Self::encode(KeyAlgorithm::Ed25519, algorithm, key)
+        let key: [u8; 32] = key.try_into().ok()?;
+        let spki = [&ED25519_HEAD[..], &key].concat();
+        Some(Self { algorithm: KeyAlgorithm::Ed25519, spki, key: key.into() })
     }
 
     /// The P-256 key of this uncompressed point.

@@ -3,12 +3,10 @@
 //!
 //! There is no other way to a certificate, so a check that is left out does not compile.
 
-use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-
-use zeroize::Zeroizing;
 
 use super::audit::{AuditEvent, EventType};
 use super::refusal::Refusal;
@@ -20,7 +18,7 @@ use crate::machine::{Entropy, Mono, Now, RequestId, UnixTime};
 use crate::pki::{CommonName, Draft, Issued, LeafKey};
 use crate::policy::rbac::Decision;
 use crate::policy::{ClientIp, RateKey, RateLimited, RateLimiter, SubjectKey, client_ip};
-use crate::types::{RoleSet, Ttl};
+use crate::types::{RoleSet, Ttl, Wiped};
 
 /// Random bytes that ride in on each request: serial number, leaf seed, session token.
 pub const ENTROPY_BYTES: usize = 80;
@@ -66,7 +64,7 @@ pub struct Call {
     /// Head.
     pub head: RequestHead,
     /// Body; wiped on drop, as it holds a token.
-    pub body: Zeroizing<Vec<u8>>,
+    pub body: Wiped,
     /// Fresh randomness for whatever this request needs.
     pub entropy: Entropy<ENTROPY_BYTES>,
 }
@@ -269,6 +267,7 @@ impl Presented {
 /// A token that the provider signed for us.
 pub struct Verified {
     token: VerifiedToken,
+    holder: Holder,
     seal: Seal,
 }
 
@@ -290,21 +289,22 @@ impl Checked {
         trail: &mut Trail,
     ) -> Result<Verified, Refusal> {
         let token = self.token.verify(key).map_err(Refusal::Token)?;
+        let holder =
+            Holder { subject: token.subject().into(), email: token.email().map(Arc::from) };
         let event = AuditEvent {
-            subject: Some(token.subject().into()),
-            email: token.email().map(Box::from),
+            subject: Some(Arc::clone(&holder.subject)),
+            email: holder.email.clone(),
             issuer: Some(token.issuer().into()),
             ..trail.event(now, EventType::AuthSuccess)
         };
         trail.events.push(event);
-        Ok(Verified { token, seal: self.seal })
+        Ok(Verified { token, holder, seal: self.seal })
     }
 }
 
 /// An identity with at least one role. Only the rules make one.
 pub struct Grant {
-    subject: String,
-    email: Option<String>,
+    holder: Holder,
     roles: RoleSet,
     seal: Seal,
 }
@@ -335,12 +335,7 @@ impl Verified {
             Decision::Granted(roles) => roles,
             Decision::Denied(reason) => return Err(Refusal::Denied(reason)),
         };
-        Ok(Grant {
-            subject: self.token.subject().into(),
-            email: self.token.email().map(String::from),
-            roles,
-            seal: self.seal,
-        })
+        Ok(Grant { holder: self.holder, roles, seal: self.seal })
     }
 }
 
@@ -350,11 +345,11 @@ impl Grant {
     /// # Errors
     /// [`Refusal::Issue`].
     pub fn draft(self, now: UnixTime, setup: &Setup) -> Result<(Draft, Holder), Refusal> {
-        let name = self
-            .email
+        let Holder { subject, email } = &self.holder;
+        let name = email
             .as_deref()
             .and_then(CommonName::from_identity)
-            .or_else(|| CommonName::from_identity(&self.subject));
+            .or_else(|| CommonName::from_identity(subject));
         let leaf = match self.seal.leaf {
             Leaf::Client(key) => key,
             Leaf::Seed(seed) => LeafKey::from_seed(seed).map_err(|_| Refusal::SignerFailed)?,
@@ -369,7 +364,7 @@ impl Grant {
             self.seal.serial,
         )
         .map_err(Refusal::Issue)?;
-        Ok((draft, Holder { subject: self.subject, email: self.email }))
+        Ok((draft, self.holder))
     }
 }
 
@@ -377,9 +372,9 @@ impl Grant {
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// `sub`.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// `email`.
-    pub email: Option<String>,
+    pub email: Option<Arc<str>>,
 }
 
 impl Trail {
@@ -387,8 +382,8 @@ impl Trail {
     pub fn issued(&mut self, now: UnixTime, holder: &Holder, issued: &Issued, setup: &Setup) {
         let lifetime = issued.ttl_secs();
         let event = AuditEvent {
-            subject: Some(holder.subject.as_str().into()),
-            email: holder.email.as_deref().map(Box::from),
+            subject: Some(Arc::clone(&holder.subject)),
+            email: holder.email.clone(),
             issuer: Some(setup.expect.issuer.as_str().into()),
             roles: issued.roles().as_slice().to_vec(),
             ttl: Ttl::from_secs(lifetime).ok(),

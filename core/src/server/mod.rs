@@ -168,7 +168,8 @@ pub struct Server {
     effects: EffectIds,
     fetching: Option<EffectId>,
     for_keys: VecDeque<WaitingForKeys>,
-    for_signature: BTreeMap<EffectId, WaitingForSignature>,
+    // Boxed, as the map makes room for eleven at once.
+    for_signature: BTreeMap<EffectId, Box<WaitingForSignature>>,
     outputs: VecDeque<Output>,
     started: UnixTime,
     admin: Admin,
@@ -261,14 +262,14 @@ impl Server {
         let until = now.mono.plus_millis(SIGN_WAIT_MILLIS);
         let setup = Arc::clone(&self.setup);
         let generation = setup.generation;
-        self.for_signature
-            .insert(effect, WaitingForSignature { trail, holder, draft, setup, until });
+        let waiting = WaitingForSignature { trail, holder, draft, setup, until };
+        self.for_signature.insert(effect, Box::new(waiting));
         self.outputs.push_back(Output::Sign { effect, tbs, algorithm, generation });
     }
 
     fn on_signed(&mut self, now: Now, effect: EffectId, result: Result<Vec<u8>, SignError>) {
         let Some(waiting) = self.for_signature.remove(&effect) else { return };
-        let WaitingForSignature { mut trail, holder, draft, setup, .. } = waiting;
+        let WaitingForSignature { mut trail, holder, draft, setup, .. } = *waiting;
         let issued = result.map_err(|_| Refusal::SignerFailed).and_then(|signature| {
             draft.finish(&signature, &setup.ca, setup.signer_trust).map_err(Refusal::Issue)
         });
@@ -404,7 +405,7 @@ impl Machine for Server {
             }
             Input::Signed { effect, result } => self.on_signed(now, effect, result),
             Input::Recorded(events) => {
-                events.iter().for_each(|event| self.admin.ledger.record(event));
+                events.into_iter().for_each(|event| self.admin.ledger.record(event));
             }
             Input::Replay(lines) => {
                 lines.iter().for_each(|line| self.admin.ledger.replay(now.wall, line));

@@ -3,8 +3,6 @@
 use alloc::string::String;
 use core::fmt::Write as _;
 
-use zeroize::Zeroizing;
-
 use super::audit::write_roles;
 use super::metrics::Gauges;
 use super::refusal::{error, guarded};
@@ -13,7 +11,7 @@ use crate::http::{Method, Response};
 use crate::json;
 use crate::machine::Now;
 use crate::pki::Issued;
-use crate::types::Rfc3339;
+use crate::types::{Rfc3339, Wiped};
 
 /// How far the clock may have been set back since the start, in seconds.
 const CLOCK_BACK_SECS: u64 = 300;
@@ -169,14 +167,14 @@ pub(super) fn certificate(issued: &Issued, setup: &Setup) -> Response {
     let key = issued.key_pem().and_then(crate::types::Secret::expose_str).unwrap_or_default();
     // Room for everything at once: a buffer that grows would leave copies of the key behind. No
     // more than that, as all of it is wiped.
-    let texts = [&*setup.ca_for_clients, issued.cert_pem(), key].into_iter();
+    let texts = [issued.cert_pem(), key].into_iter();
     let lists = setup.facts.endpoints.iter().chain(&setup.facts.nodes).map(String::as_str);
     let roles = issued.roles().iter().map(|role| role.as_str());
     let members = texts.chain(lists).chain(roles).map(|text| json::string_bytes_max(text) + 1);
-    let room = members.sum::<usize>() + 256;
+    let room = setup.ca_for_clients.as_str().len() + members.sum::<usize>() + 256;
     let mut body = String::with_capacity(room);
     body.push_str("{\"ca\":");
-    json::write_string(&mut body, &setup.ca_for_clients);
+    body.push_str(setup.ca_for_clients.as_str());
     body.push_str(",\"cert\":");
     json::write_string(&mut body, issued.cert_pem());
     body.push_str(",\"key\":");
@@ -194,7 +192,7 @@ pub(super) fn certificate(issued: &Issued, setup: &Setup) -> Response {
     body.push_str("}\n");
     debug_assert!(body.len() <= room, "the buffer has grown");
     let mut response = Response::json(200, String::new());
-    response.body = Zeroizing::new(body.into_bytes());
+    response.body = Wiped::new(body);
     guarded(response)
 }
 

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::json::JsonText;
 use crate::jwt::Expectations;
 use crate::oidc::key_cache::KeyCacheConfig;
 use crate::pki::{CaCert, SignerTrust};
@@ -48,7 +49,7 @@ pub struct Setup {
     /// Whether what the signer gives is checked against the CA's public key too.
     pub signer_trust: SignerTrust,
     /// What clients get as `ca`: the operator's text, or a bundle while CAs rotate.
-    pub ca_for_clients: String,
+    pub ca_for_clients: JsonText,
     /// Whether the client must bring its own key.
     pub require_csr: bool,
     /// What clients are told.

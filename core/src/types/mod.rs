@@ -8,6 +8,7 @@ mod role;
 mod secret;
 mod timestamp;
 mod url;
+mod wiped;
 
 pub use duration::{DurationError, GoDuration, Ttl, TtlError};
 pub(crate) use hex::hex;
@@ -16,4 +17,7 @@ pub use identity::{ClientId, ContextName, Issuer, IssuerError, Kid, NameError};
 pub use role::{Role, RoleError, RoleSet};
 pub use secret::Secret;
 pub use timestamp::Rfc3339;
+pub(crate) use timestamp::{digits, seconds};
 pub use url::{Url, UrlError};
+pub(crate) use wiped::wipe_all;
+pub use wiped::{Wiped, wipe};

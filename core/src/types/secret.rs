@@ -6,16 +6,17 @@ use core::fmt;
 
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+
+use super::Wiped;
 
 /// Secret bytes: wiped on drop, not `Clone`, not serialisable, printed as `Secret(redacted)`.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret(Wiped);
 
 impl Secret {
     /// Takes the bytes over.
     #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
+        Self(Wiped::new(bytes))
     }
 
     /// The bytes, for the one place that needs them.

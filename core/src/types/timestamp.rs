@@ -35,18 +35,50 @@ pub(super) fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
     (era * 146_097 + day_of_era).checked_sub(719_468)
 }
 
+/// The moment of a date and a time of day; `None` where there is no such date or time, and before
+/// 1970. A leap second counts as the one behind it.
+pub(crate) fn seconds(date: (u64, u64, u64), time: (u64, u64, u64)) -> Option<UnixTime> {
+    let ((year, month, day), (hour, minute, second)) = (date, time);
+    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !in_range || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day).filter(|days| civil(*days) == date)?;
+    Some(UnixTime::from_secs(days * 86_400 + hour * 3600 + minute * 60 + second))
+}
+
+/// Century, year of it, month, day, hour, minute and second of a moment, two digits each; `None`
+/// beyond the year 9999.
+pub(crate) fn digits(at: UnixTime) -> Option<[[u8; 2]; 7]> {
+    let (year, month, day) = civil(at.secs() / 86_400);
+    let of_day = at.secs() % 86_400;
+    let parts = [year / 100, year % 100, month, day, of_day / 3600, of_day / 60 % 60, of_day % 60];
+    let mut digits = [[b'0'; 2]; 7];
+    for ([tens, ones], part) in digits.iter_mut().zip(parts) {
+        let part = u8::try_from(part).ok().filter(|part| *part < 100)?;
+        *tens += part / 10;
+        *ones += part % 10;
+    }
+    Some(digits)
+}
+
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.0.secs();
-        let (year, month, day) = civil(secs / 86_400);
-        let of_day = secs % 86_400;
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-            of_day / 3600,
-            of_day / 60 % 60,
-            of_day % 60
-        )
+        let Some([[c0, c1], [y0, y1], [m0, m1], [d0, d1], [h0, h1], [i0, i1], [s0, s1]]) =
+            digits(self.0)
+        else {
+            let (year, month, day) = civil(secs / 86_400);
+            let (hour, minute) = (secs / 3600 % 24, secs / 60 % 60);
+            let second = secs % 60;
+            return write!(f, "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+        };
+        // Several times in every exchange, so without the formatter's padding.
+        let text = [
+            c0, c1, y0, y1, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1,
+            b'Z',
+        ];
+        f.write_str(core::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -69,21 +101,9 @@ impl core::str::FromStr for Rfc3339 {
                 return Err(());
             }
         }
-        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-        let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-        if !(1..=12).contains(&month)
-            || !(1..=31).contains(&day)
-            || hour > 23
-            || minute > 59
-            || second > 60
-        {
-            return Err(());
-        }
-        let days = days_from_civil(year, month, day).ok_or(())?;
-        if civil(days) != (year, month, day) {
-            return Err(());
-        }
-        let local = days * 86_400 + hour * 3600 + minute * 60 + second;
+        let date = (number(0..4)?, number(5..7)?, number(8..10)?);
+        let time = (number(11..13)?, number(14..16)?, number(17..19)?);
+        let local = seconds(date, time).ok_or(())?.secs();
         let mut zone = text.get(19..).ok_or(())?;
         if let Some(fraction) = zone.strip_prefix('.') {
             let end = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -123,6 +143,8 @@ mod tests {
             (951_827_696, "2000-02-29T12:34:56Z"),
             (1_771_338_600, "2026-02-17T14:30:00Z"),
             (4_102_444_799, "2099-12-31T23:59:59Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "10000-01-01T00:00:00Z"),
         ] {
             assert_eq!(Rfc3339(UnixTime::from_secs(secs)).to_string(), text);
         }

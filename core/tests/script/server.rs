@@ -150,7 +150,7 @@ fn setup(settings: &Settings) -> Setup {
         ttl: Ttl::DEFAULT,
         ca: ca(),
         signer_trust: SignerTrust::External,
-        ca_for_clients: cert_file("ca/ed25519.crt"),
+        ca_for_clients: cert_file("ca/ed25519.crt").into(),
         require_csr: settings.require_csr,
         facts: ClientFacts { endpoints: vec!["10.0.0.1".into()], ..ClientFacts::default() },
         admin_token: None,

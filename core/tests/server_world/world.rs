@@ -73,7 +73,7 @@ pub(crate) fn setup() -> Setup {
         ttl: Ttl::DEFAULT,
         ca: CaCert::parse(&fixture("ed25519.crt"), UnixTime::from_secs(EPOCH)).unwrap(),
         signer_trust: SignerTrust::External,
-        ca_for_clients: fixture("ed25519.crt"),
+        ca_for_clients: fixture("ed25519.crt").into(),
         require_csr: false,
         facts: ClientFacts { endpoints: vec!["10.0.0.1".into()], ..ClientFacts::default() },
         admin_token: None,

@@ -12,10 +12,10 @@ use exchange_core::http::{
     After, CONTINUE, Phase, Refusal, Request, Response, ServerCodec, ServerEvent,
 };
 use exchange_core::machine::Mono;
+use exchange_core::types::{Wiped, wipe};
 use smol::future;
 use smol::io::{AsyncRead, AsyncWriteExt};
 use smol::net::TcpStream;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::registry::{Ticket, Waited, Waiting};
 use super::{ListenLimits, Notice, Peer, Service};
@@ -188,7 +188,7 @@ impl<S: Service> Connection<'_, S> {
                 let bytes = buffer.get_mut(..count).unwrap_or_default();
                 let taken = codec.receive(bytes);
                 debug_assert_eq!(taken, count, "the codec takes what it wants");
-                bytes.zeroize();
+                wipe(bytes);
                 Poll::Ready(Ok(count))
             })
         });
@@ -216,7 +216,7 @@ impl<S: Service> Connection<'_, S> {
 
     /// Writes head and body with one call. `None` when the client did not take them.
     async fn respond(&mut self, response: &Response) -> Option<After> {
-        let mut out = Zeroizing::new(Vec::new());
+        let mut out = Wiped::default();
         self.codec.set_date(wall());
         let after = self.codec.respond(response, &mut out);
         self.write(&out).await.then_some(after)
@@ -270,7 +270,7 @@ async fn finish(stream: &mut Stream, ticket: &Ticket, limits: &ListenLimits) {
             let read = poll_fn(|cx| {
                 BUFFER.with_borrow_mut(|buffer| {
                     let count = ready!(Pin::new(&mut tcp).poll_read(cx, buffer))?;
-                    buffer.get_mut(..count).unwrap_or_default().zeroize();
+                    wipe(buffer.get_mut(..count).unwrap_or_default());
                     Poll::Ready(Ok::<_, io::Error>(count))
                 })
             });

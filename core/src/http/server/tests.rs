@@ -220,7 +220,8 @@ fn outcome(bytes: &[u8], cuts: &[usize]) -> (Vec<String>, (usize, usize)) {
             }
             ServerEvent::Request(request) => {
                 let fields: Vec<_> = request.head.headers.iter().collect();
-                seen.push(alloc::format!("{:?} {fields:?} {:?}", request.head, request.body));
+                let (head, body) = (&request.head, request.body.as_slice());
+                seen.push(alloc::format!("{head:?} {fields:?} {body:?}"));
                 let mut out = vec![];
                 let after = codec.respond(&Response::json(200, "{}".into()), &mut out);
                 seen.push(alloc::format!("{after:?} {}", String::from_utf8(out).unwrap()));

@@ -6,13 +6,14 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use crate::json::{self, Object, Value};
 use crate::machine::UnixTime;
 use crate::server::audit::{AuditEvent, EventType};
-use crate::types::{GoDuration, Rfc3339};
+use crate::types::{GoDuration, Rfc3339, Role};
 
 /// Certificates that are listed at most; beyond it those that end first are left out.
 pub const LISTED_MAX: usize = 10_000;
@@ -21,9 +22,9 @@ pub const LISTED_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// `sub`.
-    pub subject: Box<str>,
+    pub subject: Arc<str>,
     /// `email`, or empty.
-    pub email: Box<str>,
+    pub email: Arc<str>,
     /// When it was issued.
     pub issued_at: UnixTime,
     /// When it ends.
@@ -31,7 +32,7 @@ pub struct Listed {
     /// Peer address with port.
     pub client_ip: Box<str>,
     /// Roles in the order of the certificate.
-    pub roles: Vec<Box<str>>,
+    pub roles: Vec<Role>,
     /// SHA-256 of the DER, lower-case hexadecimal, or empty.
     pub fingerprint: Box<str>,
 }
@@ -66,7 +67,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Counts an event that was written.
-    pub fn record(&mut self, event: &AuditEvent) {
+    pub fn record(&mut self, event: AuditEvent) {
         self.count(event.kind);
         if event.kind == EventType::CertIssued
             && let Some(expires_at) = event.expiry
@@ -74,13 +75,13 @@ impl Ledger {
             self.list(
                 event.at,
                 Listed {
-                    subject: event.subject.clone().unwrap_or_default(),
-                    email: event.email.clone().unwrap_or_default(),
+                    subject: event.subject.unwrap_or_default(),
+                    email: event.email.unwrap_or_default(),
                     issued_at: event.at,
                     expires_at,
                     client_ip: event.peer.to_string().into(),
-                    roles: event.roles.iter().map(|role| role.as_str().into()).collect(),
-                    fingerprint: event.fingerprint.clone().unwrap_or_default(),
+                    roles: event.roles,
+                    fingerprint: event.fingerprint.unwrap_or_default(),
                 },
             );
         }
@@ -96,18 +97,18 @@ impl Ledger {
         if kind == EventType::CertIssued
             && let (Some(issued_at), Some(expires_at)) = (time("timestamp"), time("cert_expiry"))
         {
-            let text = |name: &str| Box::<str>::from(line.get_str(name).unwrap_or_default());
+            let text = |name: &str| line.get_str(name).unwrap_or_default();
             let roles = line.get("roles").and_then(Value::as_array).unwrap_or_default();
             self.list(
                 now,
                 Listed {
-                    subject: text("subject"),
-                    email: text("email"),
+                    subject: text("subject").into(),
+                    email: text("email").into(),
                     issued_at,
                     expires_at,
-                    client_ip: text("client_ip"),
-                    roles: roles.iter().filter_map(Value::as_str).map(Box::from).collect(),
-                    fingerprint: text("cert_fingerprint"),
+                    client_ip: text("client_ip").into(),
+                    roles: roles.iter().filter_map(|role| role.as_str()?.parse().ok()).collect(),
+                    fingerprint: text("cert_fingerprint").into(),
                 },
             );
         }
@@ -185,7 +186,7 @@ impl Listed {
             || has(&self.email)
             || has(&self.client_ip)
             || has(&self.fingerprint)
-            || self.roles.iter().any(|role| has(role))
+            || self.roles.iter().any(|role| has(role.as_str()))
     }
 
     /// Lifetime from issue to end, as Go prints it.
@@ -214,7 +215,7 @@ impl Listed {
             if n > 0 {
                 out.push(',');
             }
-            json::write_string(out, role);
+            json::write_string(out, role.as_str());
         }
         let _ = write!(out, "],\"ttl\":\"{}\"", self.ttl());
         if !self.fingerprint.is_empty() {
@@ -227,7 +228,7 @@ impl Listed {
     /// Writes one CSV record (RFC 4180). Cells that a spreadsheet would run as a formula get a
     /// leading apostrophe, as subject and e-mail come from other people.
     pub fn write_csv(&self, out: &mut String) {
-        let roles: Vec<&str> = self.roles.iter().map(|role| &**role).collect();
+        let roles: Vec<&str> = self.roles.iter().map(Role::as_str).collect();
         let cells: [&str; 8] = [
             &self.subject,
             &self.email,
@@ -285,10 +286,10 @@ mod tests {
     fn d16_the_list_is_pruned_on_insert_and_bounded() {
         let mut ledger = Ledger::default();
         for n in 0..30_000 {
-            ledger.record(&issued("x", 1000, 300 + n));
+            ledger.record(issued("x", 1000, 300 + n));
         }
         assert_eq!(ledger.listed.len(), LISTED_MAX);
-        ledger.record(&issued("late", 100_000, 10));
+        ledger.record(issued("late", 100_000, 10));
         assert_eq!(ledger.listed.len(), 1);
         assert_eq!(ledger.totals().certs_issued, 30_001);
     }
@@ -297,9 +298,9 @@ mod tests {
     fn the_log_rebuilds_the_list() {
         let (mut live, mut replayed) = (Ledger::default(), Ledger::default());
         for event in [issued("alice", 1000, 300), issued("bob", 1001, 5)] {
-            live.record(&event);
             let mut line = String::new();
             event.write_open(&mut line);
+            live.record(event);
             line.push('}');
             let limits = json::Limits { bytes_max: 4096, depth_max: 3 };
             let object = json::parse_object(line.as_bytes(), limits).unwrap();
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn exports_are_safe_to_open() {
         let mut ledger = Ledger::default();
-        ledger.record(&issued("=cmd|'/c calc'!A1", 1000, 300));
+        ledger.record(issued("=cmd|'/c calc'!A1", 1000, 300));
         let now = UnixTime::from_secs(1000);
         let listed = ledger.find(now, "").next().unwrap();
         let (mut csv, mut json) = (String::new(), String::new());

@@ -121,8 +121,11 @@ fn table(out: &mut String, view: &View<'_>) {
          <th scope=\"col\">TTL<th scope=\"col\">Status</tr></thead><tbody>",
     );
     for row in &view.rows {
-        let roles: Vec<String> =
-            row.roles.iter().map(|role| format!("<code>{}</code>", escape(role))).collect();
+        let roles: Vec<String> = row
+            .roles
+            .iter()
+            .map(|role| format!("<code>{}</code>", escape(role.as_str())))
+            .collect();
         out.push_str(&format!(
             "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td><b>Active</b></tr>",
             escape(&row.subject),
