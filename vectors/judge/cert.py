@@ -13,7 +13,7 @@ from cryptography.x509.name import _ASN1Type as Asn1
 from .refused import VECTORS, Refused, want
 
 OTHERS = {"front-proxy", "front-proxy-ca", "etcd", "etcd-ca", "kubernetes", "kubernetes-ca"}
-HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 moment = lambda secs: datetime.datetime.fromtimestamp(secs, datetime.timezone.utc)
 
 

@@ -38,8 +38,9 @@ pub fn sanitise(text: &str, chars_max: usize) -> Box<str> {
     kept.into_boxed_str()
 }
 
-/// Bidirectional controls, zero-width and other invisible format characters.
-fn is_deceptive(c: char) -> bool {
+/// Bidirectional controls, zero-width and other invisible format characters: with them a foreign
+/// name can pass for another one.
+pub(crate) fn is_deceptive(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'

@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
+use crate::oidc::foreign::is_deceptive;
+
 /// Who the certificate was issued to, for the logs of Talos; it grants nothing.
 ///
 /// 1 to 64 characters (X.520 ub-common-name) without control, line-breaking, direction-changing
@@ -10,20 +12,17 @@ use alloc::string::String;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommonName(Box<str>);
 
-/// Characters that would let a name from the identity provider disguise itself in a log.
-fn disguises(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-}
-
 impl CommonName {
     /// Makes a name of a claim such as `email` or `sub`: drops the characters it may not have and
     /// cuts it at 64. `None` when nothing is left.
     #[must_use]
     pub fn from_identity(claim: &str) -> Option<Self> {
-        let clean: String = claim.trim().chars().filter(|c| !disguises(*c)).take(64).collect();
+        let clean: String = claim
+            .trim()
+            .chars()
+            .filter(|c| !c.is_control() && !is_deceptive(*c))
+            .take(64)
+            .collect();
         let clean = clean.trim();
         (!clean.is_empty()).then(|| Self(clean.into()))
     }
