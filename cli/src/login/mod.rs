@@ -93,7 +93,16 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
     } = plan;
     let context = settings.context.clone();
     let mark = match &destination {
-        Destination::File(path) if settings.watch => watcher::Mark::leave(path, &context),
+        Destination::File(path) if settings.watch => {
+            let mark = watcher::Mark::leave(path, &context);
+            if mark.is_none() && watcher::is_running(path, &context) {
+                voice.attention(
+                    "warning: another login --watch keeps this context fresh already: see \
+                     talosctl-oidc status",
+                );
+            }
+            mark
+        }
         Destination::File(_) | Destination::Memory(_) => None,
     };
     let machine = LoginMachine::new(settings).map_err(|error| failure(&error))?;

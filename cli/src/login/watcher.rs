@@ -151,6 +151,11 @@ impl Inner {
     }
 }
 
+/// Whether a watch of `context` runs.
+pub(crate) fn is_running(talosconfig: &Path, context: &ContextName) -> bool {
+    FileLock::is_held(&Place::new(talosconfig, context).lock)
+}
+
 /// What there is to say about the watcher of `context`: `running`, and what the last one told.
 /// Makes no file.
 pub(crate) fn look(talosconfig: &Path, context: &ContextName) -> Value {

@@ -184,7 +184,9 @@ fn status_knows_a_running_watch_from_a_killed_one() {
     let second = start();
     assert_eq!(status(&home)["watcher"]["pid"], first.child.id());
     second.signal("-TERM");
-    assert_eq!(second.end().code, Some(0));
+    let ended = second.end();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.err.contains("another login --watch keeps this context fresh"), "{ended:?}");
     assert_eq!(status(&home)["watcher"]["running"], true);
     // Also in another talosconfig nothing runs.
     let other = home.run(&["status", "--talosconfig", "~/other", "-o", "json"]);
