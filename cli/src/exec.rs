@@ -70,9 +70,10 @@ fn not_started(program: &OsStr, error: &io::Error) -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod memory {
-    use std::fs::File;
+    use std::fs::{File, Permissions};
     use std::io::{self, Write as _};
     use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
     use rustix::fs::{MemfdFlags, memfd_create};
@@ -81,6 +82,8 @@ mod memory {
     /// of this process, as programs started by the command do not inherit its open files.
     pub(super) fn talosconfig(text: &str) -> io::Result<(File, PathBuf)> {
         let mut file = File::from(memfd_create("talosconfig", MemfdFlags::empty())?);
+        // Nobody else can follow the path, but such a file begins as everybody's.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(text.as_bytes())?;
         let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         // Without /proc nobody could open it.

@@ -151,6 +151,20 @@ fn two_people_at_once() {
         // Folders and files of talosconfig and tokens, and their locks.
         assert_private(&host, user, 7);
     }
+    // Also while a watch runs, and what a command is given.
+    let mut watch = host.start(&ann, &["--watch", "--force", "--non-interactive"]);
+    watch.line_with("Next renewal at", SOON);
+    assert_private(&host, &ann, 7);
+    assert_eq!(watch.terminate(SOON).code(), Some(0), "{}", watch.printed());
+    for more in [&["exec"][..], &["exec", "--ephemeral"]] {
+        let mut command = ann.command(&host.folder, Path::new("/bin/sh"));
+        command.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(&host.program).args(more);
+        command.args([&host.serve.url, "--token-store", "file", "--non-interactive"]);
+        command.args(["--scopes", "openid,profile,email,groups,offline_access"]);
+        command.arg("--server-ca").arg(&host.serve.own_ca);
+        let mode = done(command.args(["--", "sh", "-c", "stat -L -c %a \"$TALOSCONFIG\""]));
+        assert_eq!(mode.trim(), "600", "{more:?}");
+    }
     // To be sure, by trying.
     let homes = [&ann.home, &ben.home];
     for (reader, other) in [(&ben, homes[0]), (&ann, homes[1])] {
