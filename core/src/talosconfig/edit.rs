@@ -98,6 +98,14 @@ impl Edit<'_> {
         let map = root.map().ok_or(TalosconfigError::NotAMapping { part: "the first document" })?;
         plain(root, map)?;
         ours(map)?;
+        // Nobody could read the file afterwards, this program included.
+        let current = map.get(CONTEXT).filter(|node| node.scalar().is_none());
+        if let Some(current) = current {
+            return Err(match current.first_reference() {
+                Some(_) => TalosconfigError::Reference,
+                None => TalosconfigError::WrongKind { key: CONTEXT },
+            });
+        }
         Ok(Some(map).filter(|map| !map.pairs.is_empty()))
     }
 
