@@ -86,7 +86,8 @@ pub struct Served {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its files.
-    pub folder: Folder,
+    pub folder: Arc<Folder>,
+    config: PathBuf,
     /// From the start of the process to the first answer over TLS.
     pub ready: Duration,
 }
@@ -112,12 +113,32 @@ impl Served {
             folder.write("audit.log", old_lines(wish.audit_lines).as_bytes());
         }
         let port = free_port();
+        let config = if program.is_ours { our_config } else { peer_config };
+        let config = config(&folder, wish, port);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self::launch(program, Arc::new(folder), config, address, tls)
+    }
+
+    /// Kills it and starts it again where it left off.
+    pub fn again(self, program: &Program, tls: &Arc<ClientConfig>) -> Self {
+        let (folder, config) = (Arc::clone(&self.folder), self.config.clone());
+        let address = self.address;
+        drop(self);
+        Self::launch(program, folder, config, address, tls)
+    }
+
+    fn launch(
+        program: &Program,
+        folder: Arc<Folder>,
+        config: PathBuf,
+        address: SocketAddr,
+        tls: &Arc<ClientConfig>,
+    ) -> Self {
         let mut command = Command::new(&program.path);
         if program.is_ours {
-            command.args(["serve", "--config"]).arg(our_config(&folder, wish, port));
-        } else {
-            command.arg(peer_config(&folder, wish, port));
+            command.args(["serve", "--config"]);
         }
+        command.arg(&config);
         let log = File::create(folder.path("log")).expect("a file in a temporary folder");
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         // A child runs where its parent does.
@@ -125,8 +146,7 @@ impl Served {
         let started = Instant::now();
         let child = command.spawn().expect("the program can be started");
         machine::pin(machine::load_core());
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut new = Self { child, address, folder, ready: Duration::ZERO };
+        let mut new = Self { child, address, folder, config, ready: Duration::ZERO };
         smol::block_on(new.until_healthy(started, tls));
         new.ready = started.elapsed();
         new
