@@ -17,6 +17,7 @@ use crate::login::context;
 use crate::login::paths::Places;
 use crate::login::requests::{Peer, Requests};
 use crate::login::store::TokenStore;
+use crate::login::surroundings::Surroundings;
 use crate::terminal;
 
 /// A watcher that is refreshing gets this long to finish.
@@ -28,11 +29,12 @@ pub(crate) fn run(args: &args::Logout) -> Result<ExitCode, Failure> {
     let target = &args.target;
     let name = target.context_name()?;
     let places = Places::of_process();
-    let store = TokenStore::open(target.token_store)?;
+    // Who logs out sits here, and a keychain may be locked.
+    let store = TokenStore::open(target.token_store, Surroundings::of_process().prompt(true))?;
     let path = places.talosconfig(target.talosconfig.as_deref())?.writable()?;
     let requests = if args.revoke { Some(requests(args, &places)?) } else { None };
     // Without the lock it works as well; a refresh elsewhere might then store its tokens after us.
-    let is_there = store.path().is_some_and(|path| path.exists());
+    let is_there = store.load(&name).map_or(true, |entry| entry.is_some());
     let _lock = is_there.then(|| store.lock(&name, LOCK_MILLIS));
     let revoked = match &requests {
         Some(requests) => revoke(&store, &name, requests),
@@ -49,7 +51,7 @@ fn forget(store: &TokenStore, name: &ContextName) -> Result<(), Failure> {
         Ok(false) => {
             terminal::line(&format!("No cached token for context \"{}\".", name.as_str()));
         }
-        Err(error) => return Err(Failure::local(error.code(), error.to_string())),
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }
@@ -80,9 +82,7 @@ fn requests(args: &args::Logout, places: &Places) -> Result<Requests, Failure> {
 
 /// Has the provider end the refresh token (RFC 7009), and with it what was made from it.
 fn revoke(store: &TokenStore, name: &ContextName, requests: &Requests) -> Result<(), Failure> {
-    let local =
-        |error: crate::login::store::StoreError| Failure::local(error.code(), error.to_string());
-    let Some(entry) = store.load(name).map_err(local)? else { return Ok(()) };
+    let Some(entry) = store.load(name)? else { return Ok(()) };
     if entry.refresh_token.is_none() {
         terminal::line("There is no refresh token to revoke.");
         return Ok(());

@@ -4,19 +4,19 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use exchange_core::jwt::client::read_id_token;
-use exchange_core::login::cache::CacheEntry;
 use exchange_core::machine::UnixTime;
 use exchange_core::pki::ClientCertificate;
 use exchange_core::talosconfig::Context;
 use exchange_core::types::{ContextName, Rfc3339, Secret};
 use exchange_smol::clock;
+use exchange_smol::token_store::Prompt;
 use serde_json::{Map, Value, json};
 
 use crate::args::{self, Format};
 use crate::exit::Failure;
 use crate::login::context::{self, ContextError};
 use crate::login::paths::Places;
-use crate::login::store::{StoreError, TokenStore};
+use crate::login::store::{Found, Place, StoreError, TokenStore};
 use crate::login::tell::span;
 use crate::login::watcher;
 use crate::terminal;
@@ -28,11 +28,12 @@ const NOT_USABLE: u8 = 2;
 pub(crate) fn run(args: &args::Status) -> Result<ExitCode, Failure> {
     let target = &args.target;
     let name = target.context_name()?;
-    let store = TokenStore::open(target.token_store)?;
+    // Who only looks is asked nothing.
+    let store = TokenStore::open(target.token_store, Prompt::Never)?;
     let path = Places::of_process().talosconfig(target.talosconfig.as_deref())?.path;
     let now = clock::now().wall;
     let mut report = Report::new(&name);
-    report.tokens(&store.load(&name), &store, now);
+    report.tokens(&store.find(&name), now);
     report.place("Path", "path", &path.display().to_string());
     let usable = match context::read(&path) {
         Ok(config) => {
@@ -100,25 +101,32 @@ impl Report {
         self.config.insert(key.to_owned(), text.into());
     }
 
-    fn tokens(
-        &mut self,
-        entry: &Result<Option<CacheEntry>, StoreError>,
-        store: &TokenStore,
-        now: UnixTime,
-    ) {
+    fn tokens(&mut self, found: &Result<Found, StoreError>, now: UnixTime) {
         self.text.push_str("\n--- OIDC Token ---\n");
-        let shown = store.path().map(|path| path.display().to_string());
-        self.token.insert("store".to_owned(), json!(shown));
-        let entry = match entry {
-            Ok(Some(entry)) => entry,
-            Ok(None) => {
-                self.token.insert("status".to_owned(), "none".into());
-                self.text.push_str("No cached token.\n");
-                return;
+        let (entry, shown) = match found {
+            Ok(Found { entry, place, unread }) => {
+                if let Some(error) = unread {
+                    self.line("Keychain", &format!("{error} [{}]", error.code()));
+                    self.token.insert("keychain".to_owned(), error.code().into());
+                }
+                let shown = match place {
+                    Place::Keychain => Some("keychain".to_owned()),
+                    Place::File(path) => Some(path.display().to_string()),
+                    Place::Nowhere => None,
+                };
+                self.token.insert("store".to_owned(), json!(shown));
+                let Some(entry) = entry else {
+                    self.token.insert("status".to_owned(), "none".into());
+                    self.text.push_str("No cached token.\n");
+                    return;
+                };
+                (entry, shown)
             }
             Err(error) => {
+                self.token.insert("store".to_owned(), Value::Null);
                 self.token.insert("status".to_owned(), "unreadable".into());
                 self.token.insert("error".to_owned(), error.to_string().into());
+                self.token.insert("code".to_owned(), error.code().into());
                 self.line("Status", &format!("error loading ({error})"));
                 return;
             }

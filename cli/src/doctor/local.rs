@@ -16,7 +16,7 @@ use crate::args;
 use crate::exit::Class;
 use crate::login::context;
 use crate::login::paths::{Places, Talosconfig};
-use crate::login::store::{StoreError, TokenStore};
+use crate::login::store::{Found, StoreError, TokenStore};
 use crate::login::watcher;
 
 const AGAIN: &str = "run `login` again";
@@ -207,20 +207,27 @@ fn certificate(
 /// What is stored of the login. Gives it.
 pub(super) fn tokens(
     found: &mut Findings,
-    loaded: Result<Option<CacheEntry>, StoreError>,
+    loaded: Result<Found, StoreError>,
     store: &TokenStore,
     now: UnixTime,
 ) -> Option<CacheEntry> {
     const CHECK: &str = "tokens";
     let entry = match loaded {
-        Ok(Some(entry)) => entry,
-        Ok(None) => {
-            let text = match store {
-                TokenStore::Nowhere => "no login is kept (--token-store none)",
-                _ => "no login is stored yet",
+        Ok(Found { entry, unread, .. }) => {
+            if let Some(error) = unread {
+                let fix = "until then the file stands in; --token-store file leaves it at that";
+                found.warning(CHECK, error.code(), error.to_string(), fix);
+            }
+            let Some(entry) = entry else {
+                let text = if store.is_nowhere() {
+                    "no login is kept (--token-store none)"
+                } else {
+                    "no login is stored yet"
+                };
+                found.note(CHECK, "tokens.absent", text);
+                return None;
             };
-            found.note(CHECK, "tokens.absent", text);
-            return None;
+            entry
         }
         Err(error) => {
             let fix = "follow the message; `logout` removes what cannot be read, --token-store file goes without a keychain";

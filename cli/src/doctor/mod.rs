@@ -18,6 +18,7 @@ use exchange_core::oidc::scopes::Scopes;
 use exchange_core::types::{ClientId, ContextName, Issuer, Url};
 use exchange_smol::clock;
 use exchange_smol::executor::{self, within};
+use exchange_smol::token_store::Prompt;
 
 use crate::args;
 use crate::exit::{Class, Failure};
@@ -29,7 +30,7 @@ use crate::login::surroundings::Surroundings;
 use finding::Findings;
 
 /// A keychain may ask somebody who is not there.
-const STORE_MILLIS: u64 = 10_000;
+const STORE_MILLIS: u64 = 20_000;
 
 /// Runs the command.
 pub(crate) fn run(args: &args::Login) -> Result<ExitCode, Failure> {
@@ -54,6 +55,11 @@ async fn examine(args: &args::Login) -> Findings {
     let surroundings = Surroundings::of_process();
     local::environment(&mut found);
     let given = checked.given_source();
+    if given.is_none()
+        && let Ok(store) = TokenStore::open(args.token_store, Prompt::Never)
+    {
+        checked.store = store;
+    }
     let server = checked.server(given.is_some());
     let (server, pin) = match server {
         Ok(server) => server,
@@ -107,7 +113,7 @@ async fn machine(
         local::context(found, &ours.path, &name, now);
         local::watch(found, &ours.path, &name);
     }
-    let store = match TokenStore::open(args.token_store) {
+    let store = match TokenStore::open(args.token_store, Prompt::Never) {
         Ok(store) => store,
         Err(failure) => {
             let fix = "pass --token-store file";
@@ -116,7 +122,7 @@ async fn machine(
         }
     };
     let (own, context) = (store.clone(), name);
-    let loading = smol::unblock(move || own.load(&context));
+    let loading = smol::unblock(move || own.find(&context));
     let Some(loaded) = within(STORE_MILLIS, loading).await else {
         found.error(
             "tokens",

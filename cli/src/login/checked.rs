@@ -27,6 +27,7 @@ use crate::terminal;
 pub(crate) struct Checked<'a> {
     pub(crate) args: &'a args::Login,
     pub(crate) places: Places,
+    pub(crate) store: TokenStore,
     problems: Vec<Problem>,
 }
 
@@ -49,7 +50,12 @@ struct Problem {
 impl<'a> Checked<'a> {
     /// Nothing checked yet.
     pub(crate) fn new(args: &'a args::Login) -> Self {
-        Self { args, places: Places::of_process(), problems: Vec::new() }
+        Self {
+            args,
+            places: Places::of_process(),
+            store: TokenStore::nowhere(),
+            problems: Vec::new(),
+        }
     }
 
     /// All that was wrong so far, as one failure. Flags weigh more than files.
@@ -191,7 +197,7 @@ impl<'a> Checked<'a> {
     /// The server of the last login of this context.
     pub(crate) fn last_server(&self) -> Option<String> {
         let context = self.args.context_name.parse().ok()?;
-        let entry = TokenStore::open(self.args.token_store).ok()?.load(&context).ok()??;
+        let entry = self.store.load(&context).ok()??;
         entry.server.map(String::from)
     }
 

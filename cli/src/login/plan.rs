@@ -49,13 +49,17 @@ pub(crate) struct Plan {
 pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Failure> {
     let mut checked = Checked::new(args);
     let given = checked.given_source();
+    let surroundings = Surroundings::of_process();
+    let interactive = given.is_none() && surroundings.is_somebody_there(args);
+    if given.is_none() {
+        checked.store = TokenStore::open(args.token_store, surroundings.prompt(interactive))?;
+    }
     let (server, pin) = checked.server(given.is_some())?;
     let context: Option<ContextName> = checked.parsed("--context-name", &args.context_name);
     let issuer: Option<Issuer> = checked.parsed_if("--provider", args.provider.as_deref());
     let client_id: Option<ClientId> = checked.parsed_if("--client-id", args.client_id.as_deref());
     let scopes = checked.scopes();
     let client_auth = checked.client_auth();
-    let surroundings = Surroundings::of_process();
     let way = checked.flow(&surroundings);
     let (provider_peer, server_peer) = checked.peers(pin);
     let secret = checked.client_secret();
@@ -74,10 +78,10 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
         Destination::File(path)
     };
     destination.rehearse(&context)?;
-    let store =
-        if given.is_some() { TokenStore::Nowhere } else { TokenStore::open(args.token_store)? };
+    checked.warn();
+    let store = checked.store;
+    store.rehearse(&context)?;
     let requests = Requests::new(provider_peer, server_peer);
-    let interactive = given.is_none() && surroundings.is_somebody_there(args);
     let mut settings = LoginSettings {
         context,
         server,
@@ -86,15 +90,10 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
         interactive,
         watch: args.watch,
         force: args.force,
-        store: if matches!(store, TokenStore::Nowhere) {
-            StorePolicy::Ephemeral
-        } else {
-            StorePolicy::Keep
-        },
+        store: if store.is_nowhere() { StorePolicy::Ephemeral } else { StorePolicy::Keep },
     };
     // Said before anything goes over the network.
     settings.exchange_url().map_err(|error| super::failure(&error))?;
-    checked.warn();
     if given.is_none() {
         let (issuer, client_id, said) = match (issuer, client_id) {
             (Some(issuer), Some(client_id)) => (issuer, client_id, None),

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 
 use exchange_smol::browser::{is_headless, is_in_container};
+use exchange_smol::token_store::Prompt;
 
 use crate::args;
 
@@ -73,6 +74,12 @@ impl Surroundings {
             || self.has_browser_variable;
         !args.non_interactive
             && (says_how || self.has_terminal || !(args.watch || self.is_automation))
+    }
+
+    /// Whether the person of an `interactive` run may be asked to unlock the keychain: the window
+    /// would open on this machine's own screen.
+    pub(crate) const fn prompt(&self, interactive: bool) -> Prompt {
+        if interactive && !self.headless { Prompt::Once } else { Prompt::Never }
     }
 
     /// The command, for the machine that has a browser, that brings a port of its own to `at`

@@ -16,6 +16,7 @@ mod crash;
 mod doctor;
 mod exec;
 mod flags;
+mod keychain;
 mod machine;
 mod manners;
 mod person;
