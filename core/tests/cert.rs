@@ -314,6 +314,10 @@ fn requests_are_refused_with_a_reason() {
     assert_eq!(code(format!("{good}{good}").as_bytes()), "csr.not_one_request");
     assert_eq!(code(file("ca/ed25519.crt").as_bytes()), "csr.not_one_request");
     assert_eq!(code(&[0x30; 16 * 1024 + 1]), "csr.too_large");
+    let longest = format!("{}{good}", "\n".repeat(exchange_core::pki::CSR_BYTES_MAX - good.len()));
+    assert!(LeafKey::from_csr(longest.as_bytes()).is_ok());
+    let error = LeafKey::from_csr(format!("\n{longest}").as_bytes()).unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("16 KiB")), ("csr.too_large", true));
     assert_eq!(code(b"hello"), "csr.not_pem");
 }
 

@@ -251,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn foreign_algorithms_are_named() {
+        for (name, told) in [
+            ("ES512", "ES512"),
+            ("ES256K", "ES256K"),
+            ("Ed448", "Ed448"),
+            ("ML-DSA-44", "ML-DSA"),
+            ("ML-DSA-65", "ML-DSA"),
+            ("ML-DSA-87", "ML-DSA"),
+            ("RS1", "an unknown algorithm"),
+        ] {
+            assert_eq!(ForeignAlg::from_name(name).name(), told);
+        }
+    }
+
+    #[test]
     fn sets_hold_what_was_put_in() {
         let set: AlgSet = [Alg::EdDsa, Alg::Rs256].into_iter().collect();
         assert!(set.contains(Alg::Rs256) && set.contains(Alg::EdDsa));
@@ -261,6 +276,8 @@ mod tests {
             assert_eq!(AlgSet::ASYMMETRIC.contains(alg), !alg.is_hmac());
             assert_eq!(alg.hmac_secret_bytes_min() > 0, alg.is_hmac());
         }
-        assert!(AlgSet::EMPTY.is_empty());
+        assert!(AlgSet::EMPTY.is_empty() && !set.is_empty());
+        let twice: AlgSet = [Alg::EdDsa, Alg::EdDsa].into_iter().collect();
+        assert_eq!(twice.to_string(), "EdDSA");
     }
 }

@@ -133,6 +133,12 @@ mod tests {
                 assert!(!check(&vec_of(0, point.len())));
                 assert!(!check(&vec_of(0xff, point.len())));
                 assert!(!check(&point[2..]));
+                // A coordinate is as long as the field, not longer by an octet or by eight.
+                for more in [1, 8] {
+                    let (x, y) = point.split_at(point.len() / 2);
+                    let longer = [x, &vec_of(0, more), y, &vec_of(0, more)].concat();
+                    assert!(!check(&longer));
+                }
             }
         }
     }

@@ -374,6 +374,14 @@ mod tests {
     }
 
     #[test]
+    fn people_are_told_what_is_wrong() {
+        let text = alloc::string::ToString::to_string(&TokenError::WrongType);
+        assert!(text.contains("typ"), "{text}");
+        let text = alloc::string::ToString::to_string(&crate::jwt::KeyError::OffCurve);
+        assert!(text.contains("curve"), "{text}");
+    }
+
+    #[test]
     fn a_slash_is_told_with_both_spellings() {
         let issuer: Issuer = "https://idp.example/a/".parse().unwrap();
         let detail = TokenError::IssuerSlash { token_has_slash: false }.detail(&issuer);

@@ -245,3 +245,82 @@ fn chain(cert: &Certificate<'_>, der: &[u8], all: &[&[u8]]) -> Option<String> {
     }
     Some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::asn1::{
+        self, Attribute, BASIC_CONSTRAINTS, COMMON_NAME, Extension, TbsCertificate, Time, Validity,
+    };
+    use der::Encode as _;
+    use der::asn1::UintRef;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    fn name(text: &str) -> Vec<u8> {
+        asn1::name([Attribute::text(COMMON_NAME, text)]).unwrap()
+    }
+
+    /// A CA certificate as PEM; nobody looks at its signature here.
+    fn authority(subject: &str, issuer: &str) -> String {
+        let (subject, issuer) = (name(subject), name(issuer));
+        let key = PublicKey::ed25519(&[7; 32]).unwrap();
+        let (not_before, not_after) = (NOW.minus_secs(100), NOW.plus_secs(1000));
+        let algorithm = SignatureAlgorithm::Ed25519.identifier();
+        // TRUE, and an extension that nobody here knows.
+        let is_ca = [0x30, 0x03, 0x01, 0x01, 0xff];
+        let unknown = der::asn1::ObjectIdentifier::new_unwrap("1.2.3.4");
+        let tbs = TbsCertificate {
+            version: 2,
+            serial: UintRef::new(&[1]).unwrap(),
+            signature: algorithm,
+            issuer: issuer.as_slice().try_into().unwrap(),
+            validity: Validity {
+                not_before: Time::at(not_before).unwrap(),
+                not_after: Time::at(not_after).unwrap(),
+            },
+            subject: subject.as_slice().try_into().unwrap(),
+            public_key: key.spki().try_into().unwrap(),
+            extensions: Vec::from([
+                Extension::new(BASIC_CONSTRAINTS, true, &is_ca).unwrap(),
+                Extension::new(unknown, false, b"anything").unwrap(),
+            ]),
+        };
+        let der = asn1::certificate(&tbs.to_der().unwrap(), algorithm, &[9; 64]).unwrap();
+        pem::encode(Label::Certificate, &der).unwrap()
+    }
+
+    #[test]
+    fn a_chain_goes_up_to_below_the_root() {
+        let lower = authority("lower", "upper");
+        let (other, upper) = (authority("other", "elsewhere"), authority("upper", "root"));
+        let root = authority("root", "root");
+        let chain = |text: &str| CaCert::parse(text, NOW).unwrap().chain;
+        assert_eq!(
+            chain(&[&*lower, &*other, &*root, &*upper].concat()),
+            [&*lower, &*upper].concat()
+        );
+        assert_eq!(chain(&[&*lower, &*other].concat()), lower);
+        assert_eq!(chain(&root), "");
+        // A loop ends where the longest chain does.
+        let (a, b) = (authority("a", "b"), authority("b", "a"));
+        let looped = chain(&[&*a, &*b].concat());
+        assert_eq!(looped.matches("BEGIN").count(), CHAIN_MAX);
+    }
+
+    #[test]
+    fn a_ca_tells_what_it_is() {
+        let text = authority("talos", "talos");
+        let ca = CaCert::parse(&text, NOW).unwrap();
+        assert_eq!((ca.not_before(), ca.not_after()), (NOW.minus_secs(100), NOW.plus_secs(1000)));
+        let digest = ring::digest::digest(&ring::digest::SHA256, ca.der());
+        assert_eq!(ca.fingerprint_sha256(), crate::types::hex(digest.as_ref()));
+        assert_eq!(Component::Kubernetes.name(), "Kubernetes");
+        assert_eq!(Component::Etcd.name(), "etcd");
+        assert!(Component::Aggregator.name().contains("front-proxy"));
+        let told = alloc::string::ToString::to_string(&CaError::WrongCa(Component::Etcd));
+        assert!(told.contains("the etcd CA"), "{told}");
+        let told = alloc::string::ToString::to_string(&crate::pki::KeyError::Mismatch);
+        assert!(told.contains("key"), "{told}");
+    }
+}

@@ -66,6 +66,36 @@ fn the_signature_decides_last() {
 }
 
 #[test]
+fn a_parsed_token_shows_what_a_stranger_wrote() {
+    let parsed = ParsedToken::parse(&sign(HEADER, CLAIMS)).unwrap();
+    assert_eq!((parsed.alg(), parsed.kid().map(Kid::as_str)), (Alg::EdDsa, Some("k")));
+    assert!(format!("{parsed:?}").contains("Jws(EdDSA, "));
+    assert_eq!(parsed.into_unverified_claims().get_str("sub"), Some("u"));
+}
+
+#[test]
+fn a_token_may_be_as_long_as_the_bound() {
+    let max = crate::jwt::jws::TOKEN_BYTES_MAX;
+    let blanks = (max - sign(HEADER, CLAIMS).len()) / 4 * 3;
+    let with = |pad: usize| {
+        let claims = CLAIMS.replacen('{', &format!("{{{}", " ".repeat(pad)), 1);
+        sign(HEADER, &claims)
+    };
+    let longest = (blanks..blanks + 4).map(with).find(|token| token.len() == max).unwrap();
+    assert!(run(&longest, &expected()).is_ok());
+    assert_eq!(run(&format!("{longest}A"), &expected()).unwrap_err(), E::TooLarge);
+}
+
+#[test]
+fn a_type_is_not_known_by_its_end() {
+    let typed = |typ: &str| {
+        run(&sign(&format!(r#"{{"alg":"EdDSA","typ":"{typ}"}}"#), CLAIMS), &expected()).err()
+    };
+    assert_eq!(typed("application/jwt"), None);
+    assert_eq!(typed("audience/xyzJWT"), Some(E::WrongType));
+}
+
+#[test]
 fn shapes_that_are_no_token() {
     let good = sign(HEADER, CLAIMS);
     let (signed, _) = good.rsplit_once('.').unwrap();
@@ -243,6 +273,9 @@ fn optional_limits_on_age_and_lifetime() {
     let aged = |secs| Expectations { token_age_secs_max: Some(secs), skew_secs: 0, ..expected() };
     assert!(run(&token, &aged(10)).is_ok());
     assert_eq!(run(&token, &aged(9)).unwrap_err().code(), "token.too_old");
+    let tolerant = |secs| Expectations { skew_secs: 5, ..aged(secs) };
+    assert!(run(&token, &tolerant(5)).is_ok());
+    assert_eq!(run(&token, &tolerant(4)).unwrap_err().code(), "token.too_old");
     let lasting = |secs| Expectations { token_lifetime_secs_max: Some(secs), ..expected() };
     assert!(run(&token, &lasting(310)).is_ok());
     assert_eq!(run(&token, &lasting(309)).unwrap_err(), E::LifetimeTooLong);

@@ -170,6 +170,28 @@ fn each_part_is_compared() {
     assert!(compare(&without.encode(), None).is_ok());
 }
 
+/// The general parser, which judges certificates of others.
+#[test]
+fn a_second_purpose_is_seen_by_the_general_parser() {
+    let oid = |text: &str| der::asn1::ObjectIdentifier::new_unwrap(text);
+    let client = oid("1.3.6.1.5.5.7.3.2");
+    let usage = |purposes: &[der::asn1::ObjectIdentifier]| {
+        let mut parts = good();
+        parts.extensions[1].2 = purposes.to_vec().to_der().unwrap();
+        let usage = Certificate::parse(&parts.encode()).unwrap().ext_key_usage.unwrap();
+        (usage.allows_client, usage.client_only)
+    };
+    assert_eq!(usage(&[client]), (true, true));
+    let any = oid("2.5.29.37.0");
+    assert_eq!(usage(&[any]), (true, false));
+    assert_eq!(usage(&[client, any]), (true, false));
+    let others = [1, 3, 4, 8, 9, 17].map(|n| alloc::format!("1.3.6.1.5.5.7.3.{n}"));
+    for other in others.iter().map(|text| oid(text)) {
+        assert_eq!(usage(&[other]), (false, false), "{other}");
+        assert_eq!(usage(&[client, other]), (true, false), "{other}");
+    }
+}
+
 #[test]
 fn nothing_stands_behind_or_is_cut_off() {
     let der = good().encode();
