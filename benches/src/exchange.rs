@@ -13,6 +13,7 @@ use exchange_core::server::audit_chain::Chain;
 use exchange_core::server::setup::ClientFacts;
 use exchange_core::server::{Call, Connections, Door, ENTROPY_BYTES, Input, Output, Server, Setup};
 use exchange_core::types::Ttl;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{self, Ed25519KeyPair, RsaPublicKeyComponents};
 use serde_json::json;
@@ -161,25 +162,35 @@ fn ours(token: &str, status: &'static str) -> Run {
     })
 }
 
-/// Randomness, verification, key of the leaf, signature of the CA: the bare calls.
-fn floor(token: &str) -> Run {
+/// What is hashed in one exchange: the certificate for its fingerprint, two audit lines, each for
+/// the line behind it and as a leaf of the tree, and (on average) one inner node for each line.
+const DIGESTS: [usize; 7] = [394, 412, 413, 769, 770, 65, 65];
+
+/// The bare calls: randomness, verification, key of the leaf, signature of the CA; and, with
+/// `promises`, the digests of fingerprint and audit chain.
+fn floor(token: &str, promises: bool) -> Run {
     let jwk = crate::fixed::jwk("rsa-1");
     let (signed, signature) = parts(token);
     let key = RsaPublicKeyComponents { n: number(&jwk, "n"), e: number(&jwk, "e") };
-    let (rng, ca, tbs) = (SystemRandom::new(), ed25519_ca(), [0x30; 330]);
+    let (rng, ca, tbs) = (SystemRandom::new(), ed25519_ca(), [0x30; 317]);
+    let digests = if promises { &DIGESTS[..] } else { &[] };
     Box::new(move || {
         let entropy: [u8; ENTROPY_BYTES] = random(&rng);
         key.verify(&signature::RSA_PKCS1_2048_8192_SHA256, black_box(&signed), &signature)
             .expect("valid");
         black_box(Ed25519KeyPair::from_seed_unchecked(&entropy[..32]).expect("a key"));
         black_box(ca.key.sign(&rng, black_box(&tbs)).expect("a signature"));
+        for length in digests {
+            black_box(digest(&SHA256, black_box(&[b'x'; 1024][..*length])));
+        }
     })
 }
 
 pub fn warm() -> Bench {
     let token = token!("rs256");
-    let (ours, floor) = (ours(&token, "HTTP/1.1 200"), Some(floor(&token)));
-    Bench { name: "exchange_warm", ours, floor, peers: vec![], aim: Some(Aim::OfFloor(1.10)) }
+    let (ours, with_digests) = (ours(&token, "HTTP/1.1 200"), Some(floor(&token, true)));
+    let peers = vec![("floor without digests", floor(&token, false))];
+    Bench { name: "exchange_warm", ours, floor: with_digests, peers, aim: Some(Aim::OfFloor(1.10)) }
 }
 
 pub fn reject() -> Bench {

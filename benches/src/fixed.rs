@@ -45,6 +45,7 @@ pub fn expectations() -> Expectations {
 /// A CA of the certificates' vectors: certificate and key as text, and both read.
 pub struct Ca {
     pub pem: &'static str,
+    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers read it again"))]
     pub key_pem: &'static str,
     pub cert: CaCert,
     pub key: CaKey,

@@ -5,18 +5,14 @@ use std::hint::black_box;
 use exchange_core::machine::Entropy;
 use exchange_core::pki::{CommonName, Draft, LeafKey, SignerTrust};
 use exchange_core::types::{Role, RoleSet, Ttl};
-use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
-    SerialNumber,
-};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::Ed25519KeyPair;
 
 use crate::fixed::{Ca, NOW, ca, ed25519_ca};
-use crate::{Aim, Bench, Run};
+use crate::{Aim, Bench, Run, peers};
 
-const ROLES: [&str; 2] = ["os:admin", "os:reader"];
-const NAME: &str = "alice@example.com";
+pub const ROLES: [&str; 2] = ["os:admin", "os:reader"];
+pub const NAME: &str = "alice@example.com";
 
 pub fn random<const N: usize>(rng: &SystemRandom) -> [u8; N] {
     let mut bytes = [0; N];
@@ -51,32 +47,14 @@ fn floor(ca: Ca) -> Run {
     })
 }
 
-/// The same certificate as a user of rcgen makes it. Nothing is parsed again.
-fn rcgen(ca: &Ca) -> Run {
-    let key = KeyPair::from_pem(ca.key_pem).expect("rcgen reads the key");
-    let issuer = Issuer::from_ca_cert_pem(ca.pem, key).expect("rcgen reads the CA");
-    let rng = SystemRandom::new();
-    let (from, to) = (rcgen::date_time_ymd(2027, 1, 15), rcgen::date_time_ymd(2027, 1, 16));
-    Box::new(move || {
-        let leaf = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, ROLES[0]);
-        params.distinguished_name.push(DnType::CommonName, NAME);
-        params.not_before = from;
-        params.not_after = to;
-        params.serial_number = Some(SerialNumber::from_slice(&random::<16>(&rng)));
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&leaf, &issuer).expect("a certificate");
-        black_box((certificate.pem(), leaf.serialize_pem()));
-    })
-}
-
 fn bench(name: &'static str, load: fn() -> Ca, aim: Option<Aim>) -> Bench {
-    let peers = vec![("rcgen 0.14, ring", rcgen(&load()))];
-    Bench { name, ours: ours(load()), floor: Some(floor(load())), peers, aim }
+    Bench {
+        name,
+        ours: ours(load()),
+        floor: Some(floor(load())),
+        peers: peers::issue(&load()),
+        aim,
+    }
 }
 
 pub fn ed25519() -> Bench {

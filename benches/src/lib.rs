@@ -6,11 +6,16 @@ mod exchange;
 mod fixed;
 mod http;
 mod issue;
+#[cfg_attr(not(feature = "peers"), path = "no_peers.rs")]
+mod peers;
 mod policy;
 mod tokens;
 
 /// One closure that is timed.
 pub type Run = Box<dyn FnMut()>;
+
+/// The same job done by others, each with its name.
+pub type Peers = Vec<(&'static str, Run)>;
 
 /// One piece of the hot path.
 pub struct Bench {
@@ -21,7 +26,7 @@ pub struct Bench {
     /// The bare calls it cannot do without.
     pub floor: Option<Run>,
     /// The same job done by others.
-    pub peers: Vec<(&'static str, Run)>,
+    pub peers: Peers,
     /// What it is to reach.
     pub aim: Option<Aim>,
 }

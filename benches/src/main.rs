@@ -3,7 +3,7 @@
 //! ```text
 //! exchange-bench [--rounds N] [NAME…]        wall time, best of N interleaved rounds (200)
 //! exchange-bench --callgrind [NAME…]         instructions through valgrind
-//! exchange-bench --callgrind --check         fails where our own share grew (see baseline.json)
+//! exchange-bench --callgrind --check         fails where our own instructions grew (baseline.json)
 //! exchange-bench --callgrind --accept        writes baseline.json anew
 //! ```
 
@@ -71,21 +71,21 @@ fn main() -> ExitCode {
         table::print(&measured, Unit::Nanoseconds);
         return ExitCode::SUCCESS;
     }
-    let counted: Result<Vec<Measured>, String> =
-        chosen.iter().map(|(name, make)| callgrind::count(name, *make)).collect();
-    match counted {
-        Ok(counted) => {
+    let done = if options.check || options.accept {
+        let own = chosen.iter().map(|(name, _)| Ok((*name, callgrind::ours(name)?.own)));
+        let act = if options.accept { baseline::write } else { baseline::check };
+        own.collect::<Result<baseline::Own, String>>().map(|own| act(&own))
+    } else {
+        let counted = chosen.iter().map(|(name, make)| callgrind::count(name, *make));
+        counted.collect::<Result<Vec<Measured>, String>>().map(|counted| {
             table::print(&counted, Unit::Instructions);
-            if options.accept {
-                return baseline::write(&counted);
-            }
-            if options.check { baseline::check(&counted) } else { ExitCode::SUCCESS }
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+            ExitCode::SUCCESS
+        })
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Best nanoseconds of each closure over interleaved rounds, so that a busy moment of the machine

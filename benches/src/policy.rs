@@ -2,17 +2,14 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU32;
 
 use exchange_core::json::{Limits, parse_object};
 use exchange_core::machine::Mono;
 use exchange_core::policy::rbac::{Decision, Fallback, RolePolicy, Rule, Switches};
 use exchange_core::policy::{Allowlist, ClientIp, RateCaps, RateLimit, RateLimiter};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter as Governor};
 use ipnet::IpNet;
-use ipnet_trie::IpnetTrie;
 
-use crate::{Bench, Run};
+use crate::{Bench, Run, peers};
 
 /// Numbers that are the same in every run (xorshift64*).
 struct Numbers(u64);
@@ -69,30 +66,25 @@ pub fn allowlist_1000_cidrs() -> Bench {
     let probes: Vec<IpAddr> = (0..1024)
         .map(|n| if n % 2 == 0 { networks[n % 1000].addr() } else { numbers.address() })
         .collect();
-    let mut trie: IpnetTrie<()> = IpnetTrie::new();
-    for network in &networks {
-        trie.insert(*network, ());
-    }
     for probe in &probes {
         let expected = networks.iter().any(|network| network.contains(probe));
         assert_eq!(allowlist.allows(ClientIp::from(*probe)), expected);
-        assert_eq!(trie.longest_match(&IpNet::from(*probe)).is_some(), expected);
     }
-    let over = |mut look: Box<dyn FnMut(&IpAddr) -> bool>| -> Run {
-        let (probes, mut at) = (probes.clone(), 0);
-        Box::new(move || {
-            at = (at + 1) % probes.len();
-            black_box(look(black_box(&probes[at])));
-        })
-    };
-    let ours = over(Box::new(move |probe| allowlist.allows(ClientIp::from(*probe))));
-    let scan = over(Box::new(move |probe| networks.iter().any(|network| network.contains(probe))));
-    let trie = over(Box::new(move |probe| trie.longest_match(&IpNet::from(*probe)).is_some()));
-    let peers = vec![("ipnet-trie", trie), ("ipnet, one by one", scan)];
+    let peers = peers::allowlist(&networks, &probes);
+    let ours = over(&probes, move |probe| allowlist.allows(ClientIp::from(*probe)));
     Bench { name: "allowlist_1000_cidrs", ours, floor: None, peers, aim: None }
 }
 
-const KEYS: u32 = 1_000_000;
+/// Asks about one address after the other.
+pub fn over(probes: &[IpAddr], look: impl Fn(&IpAddr) -> bool + 'static) -> Run {
+    let (probes, mut at) = (probes.to_vec(), 0);
+    Box::new(move || {
+        at = (at + 1) % probes.len();
+        black_box(look(black_box(&probes[at])));
+    })
+}
+
+pub const KEYS: u32 = 1_000_000;
 
 /// Asks for one key after the other, a million of them over and over, a thousand a second.
 fn limiter(caps: RateCaps) -> Run {
@@ -110,25 +102,10 @@ fn limiter(caps: RateCaps) -> Run {
     Box::new(ask)
 }
 
-/// governor with a million keys in its table.
-fn governor() -> Run {
-    let quota = Quota::per_minute(NonZeroU32::new(10).expect("not zero"));
-    let limiter: DefaultKeyedRateLimiter<IpAddr> = Governor::keyed(quota);
-    let mut asked: u32 = 0;
-    let mut ask = move || {
-        let address = IpAddr::from((asked % KEYS).wrapping_mul(0x9e37_79b1).to_be_bytes());
-        let _ = black_box(limiter.check_key(&address));
-        asked = asked.wrapping_add(1);
-    };
-    (0..KEYS).for_each(|_| ask());
-    Box::new(ask)
-}
-
 /// Room for a million keys, as governor has without asking.
 pub fn rate_limit_1m_keys() -> Bench {
     let ours = limiter(RateCaps { keys_max: 1_100_000, admissions_max: 1_100_000 });
-    let peers = vec![("governor, memory unbounded", governor())];
-    Bench { name: "rate_limit_1m_keys", ours, floor: None, peers, aim: None }
+    Bench { name: "rate_limit_1m_keys", ours, floor: None, peers: peers::limiter(), aim: None }
 }
 
 /// A million keys against the caps of the product: most calls push somebody out.

@@ -7,19 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use exchange_core::jwt::{ParsedToken, TokenError, VerifiedToken};
 use exchange_core::oidc::jwks::Selection;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fixed::{AUDIENCE, ISSUER, NOW, expectations, jwk, key_set, token};
-use crate::{Aim, Bench, Run};
-
-/// What a program that uses jsonwebtoken would read: the registered claims, and all others, as
-/// rules may ask for any of them.
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(flatten)]
-    _all: serde_json::Map<String, Value>,
-}
+use crate::fixed::{NOW, expectations, jwk, key_set, token};
+use crate::{Aim, Bench, Peers, Run, peers};
 
 fn verify(text: &str) -> impl Fn() -> Result<VerifiedToken, TokenError> + use<> {
     let (expect, keys, text) = (expectations(), key_set(), text.to_owned());
@@ -74,47 +65,6 @@ pub fn number(jwk: &Value, name: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(jwk[name].as_str().expect("a text")).expect("base64url")
 }
 
-/// The same verification by one version of jsonwebtoken.
-macro_rules! peer {
-    ($version:ident, $alg:ident, $key:expr, $text:expr) => {{
-        let mut validation = $version::Validation::new($version::Algorithm::$alg);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // It reads the clock, and the tokens are of one fixed time: 30 years of tolerance.
-        validation.leeway = 1_000_000_000;
-        let (key, text) = ($key, $text.to_owned());
-        let run = move || $version::decode::<Claims>(black_box(&text), &key, &validation);
-        run().expect("the peer takes the token");
-        let run: Run = Box::new(move || {
-            let _ = black_box(run());
-        });
-        run
-    }};
-}
-
-macro_rules! peers {
-    ($alg:ident, $text:expr, |$version:ident| $key:expr) => {{
-        let nine = {
-            use jsonwebtoken_9 as $version;
-            peer!(jsonwebtoken_9, $alg, $key, $text)
-        };
-        let ten = {
-            use jsonwebtoken_10 as $version;
-            peer!(jsonwebtoken_10, $alg, $key, $text)
-        };
-        let eleven = {
-            use jsonwebtoken_11 as $version;
-            peer!(jsonwebtoken_11, $alg, $key, $text)
-        };
-        vec![
-            ("jsonwebtoken 9, ring", nine),
-            ("jsonwebtoken 10, pure Rust", ten),
-            ("jsonwebtoken 11, aws-lc", eleven),
-        ]
-    }};
-}
-
 pub fn verify_rs256() -> Bench {
     let (text, jwk) = (token!("rs256"), jwk("rsa-1"));
     let (signed, signature) = parts(&text);
@@ -124,10 +74,7 @@ pub fn verify_rs256() -> Bench {
             .expect("valid");
     });
     let (n, e) = (jwk["n"].as_str().expect("a text"), jwk["e"].as_str().expect("a text"));
-    let peers = peers!(RS256, &text, |version| {
-        version::DecodingKey::from_rsa_components(n, e).expect("a key")
-    });
-    bench("verify_rs256", &text, floor, peers)
+    bench("verify_rs256", &text, floor, peers::rs256(&text, n, e))
 }
 
 pub fn verify_es256() -> Bench {
@@ -137,10 +84,7 @@ pub fn verify_es256() -> Bench {
     let key = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
     let floor = Box::new(move || key.verify(black_box(&signed), &signature).expect("valid"));
     let (x, y) = (jwk["x"].as_str().expect("a text"), jwk["y"].as_str().expect("a text"));
-    let peers = peers!(ES256, &text, |version| {
-        version::DecodingKey::from_ec_components(x, y).expect("a key")
-    });
-    bench("verify_es256", &text, floor, peers)
+    bench("verify_es256", &text, floor, peers::es256(&text, x, y))
 }
 
 pub fn verify_eddsa() -> Bench {
@@ -149,12 +93,9 @@ pub fn verify_eddsa() -> Bench {
     let key = UnparsedPublicKey::new(&signature::ED25519, number(&jwk, "x"));
     let floor = Box::new(move || key.verify(black_box(&signed), &signature).expect("valid"));
     let x = jwk["x"].as_str().expect("a text");
-    let peers = peers!(EdDSA, &text, |version| {
-        version::DecodingKey::from_ed_components(x).expect("a key")
-    });
-    bench("verify_eddsa", &text, floor, peers)
+    bench("verify_eddsa", &text, floor, peers::eddsa(&text, x))
 }
 
-fn bench(name: &'static str, text: &str, floor: Run, peers: Vec<(&'static str, Run)>) -> Bench {
+fn bench(name: &'static str, text: &str, floor: Run, peers: Peers) -> Bench {
     Bench { name, ours: ours(text), floor: Some(floor), peers, aim: Some(Aim::OfFloor(1.08)) }
 }
