@@ -29,6 +29,8 @@ struct Parts {
     not_before: u64,
     not_after: u64,
     subject: Vec<(der::asn1::ObjectIdentifier, String)>,
+    /// Bytes behind the last attribute of the subject.
+    behind_subject: Vec<u8>,
     key: [u8; 32],
     extensions: Vec<(der::asn1::ObjectIdentifier, bool, Vec<u8>)>,
 }
@@ -48,6 +50,7 @@ fn good() -> Parts {
             (ORGANIZATION, "os:reader".into()),
             (COMMON_NAME, "J\u{fc}rgen".into()),
         ]),
+        behind_subject: Vec::new(),
         key: [7; 32],
         extensions: Vec::from([
             (KEY_USAGE, true, DIGITAL_SIGNATURE.to_vec()),
@@ -61,7 +64,11 @@ impl Parts {
     /// Encoded by `der`, which did not write the product's certificates.
     fn encode(&self) -> Vec<u8> {
         let subject = self.subject.iter().map(|(oid, text)| Attribute::text(*oid, text));
-        let (subject, key) = (asn1::name(subject).unwrap(), PublicKey::ed25519(&self.key).unwrap());
+        let (name, key) = (asn1::name(subject).unwrap(), PublicKey::ed25519(&self.key).unwrap());
+        let attributes = Elements(&name).take(SEQUENCE).unwrap();
+        let mut subject = Vec::new();
+        let content = [attributes, &self.behind_subject].concat();
+        write::primitive(&mut subject, SEQUENCE, &content).unwrap();
         let extensions = self
             .extensions
             .iter()
@@ -142,6 +149,14 @@ fn each_part_is_compared() {
         (Field::CommonName, |parts| parts.subject[2].1 = "Jorgen".into()),
         (Field::CommonName, |parts| drop(parts.subject.pop())),
         (Field::CommonName, |parts| parts.subject.push((COMMON_NAME, "root".into()))),
+        // No attribute in the set, or something else.
+        (Field::CommonName, |parts| parts.behind_subject.extend([SET, 0])),
+        (Field::CommonName, |parts| parts.behind_subject.extend([SET, 2, 5, 0])),
+        // Two attributes in one set, which a general parser reads as two roles.
+        (Field::CommonName, |parts| {
+            let role = [&[SEQUENCE, 8, 6, 3][..], ORGANIZATION.as_bytes(), b"a"].concat();
+            parts.behind_subject = [&[SET, 20][..], &role, &role].concat();
+        }),
         (Field::PublicKey, |parts| parts.key[31] ^= 1),
         (Field::KeyUsage, |parts| parts.extensions[0].1 = false),
         (Field::KeyUsage, |parts| parts.extensions[0].2[3] = 0xc0),
@@ -219,6 +234,25 @@ fn lengths_have_one_form() {
 }
 
 #[test]
+fn a_relative_name_has_one_attribute() {
+    let element = |tag: u8, content: &[u8]| {
+        let mut der = Vec::new();
+        write::primitive(&mut der, tag, content).unwrap();
+        der
+    };
+    let (oid, null) = (ORGANIZATION.as_bytes(), [5, 0]);
+    let pair = [element(OBJECT_IDENTIFIER, oid), element(PRINTABLE_STRING, b"a")].concat();
+    let read = |inside: &[u8], behind: &[u8]| {
+        let pair = element(SEQUENCE, &[&*pair, inside].concat());
+        let set = element(SET, &[&*pair, behind].concat());
+        Elements(&set).next_attribute().map(|(oid, text)| (oid.to_vec(), text.to_vec()))
+    };
+    assert_eq!(read(&[], &[]), Some((oid.to_vec(), b"a".to_vec())));
+    assert_eq!(read(&null, &[]), None);
+    assert_eq!(read(&[], &null), None);
+}
+
+#[test]
 fn times_of_both_kinds() {
     for secs in [0, 946_684_800, 2_524_607_999, 2_524_608_000, 253_402_300_799] {
         let at = UnixTime::from_secs(secs);
@@ -233,6 +267,8 @@ fn times_of_both_kinds() {
     assert!(utc(b"270115080000Z").is_some());
     for bad in [
         "271315080000Z",
+        // 1950, and nothing before 1970 is read.
+        "500101000000Z",
         "270115080000",
         "270115080000+",
         "2701150800Z",
