@@ -371,6 +371,9 @@ fn keys_are_matched_to_the_certificate() {
     for (cert, key) in PAIRS {
         load(key, cert).unwrap();
         let mine = ca(cert);
+        let loaded = CaKey::load(&file(&format!("ca/{key}.key")), &mine, &rng).unwrap();
+        assert_eq!(loaded.is_slow(), cert == "rsa2048", "{cert}");
+        assert_eq!(format!("{loaded:?}"), format!("CaKey({:?}, redacted)", loaded.algorithm()));
         for (other, _) in PAIRS {
             if ca(other).public_key() != mine.public_key() {
                 assert_eq!(load(key, other), Err("pki.key_mismatch"), "{key} {other}");
@@ -402,9 +405,41 @@ fn certificates_are_judged_by_the_clock_given() {
     assert_eq!(at(NOW - 60), Ok(()));
     assert_eq!(at(NOW + 300), Ok(()));
     assert_eq!(at(NOW + 301), Err("pki.certificate_expired"));
-    assert!(!read.is_issued_by(&file("ca/ed25519-next.crt")));
+    assert_eq!(read.not_before(), UnixTime::from_secs(NOW - 60));
+    let left = |secs| read.remaining_secs(UnixTime::from_secs(secs));
+    assert_eq!((left(NOW), left(NOW + 299), left(NOW + 301)), (300, 1, 0));
+}
+
+#[test]
+fn a_certificate_tells_what_was_issued() {
+    let ca = ca("ed25519");
+    let key = CaKey::load(&file("ca/ed25519.key"), &ca, &SystemRandom::new()).unwrap();
+    let issued = issue(&ca, &key, &roles(&["os:reader"]), fresh());
+    let read = ClientCertificate::parse(issued.cert_pem()).unwrap();
     assert_eq!(read.fingerprint_sha256(), issued.fingerprint_sha256());
     assert_eq!(read.serial_hex(), issued.serial_hex());
+    assert_eq!(issued.common_name().map(CommonName::as_str), Some("ana@example.org"));
+    assert_eq!(read.issuer_key_id(), Some(hex(ca.subject_key_id().unwrap())));
+    assert_eq!(read.chain_len(), 0);
+    let chain = issued.cert_pem().to_owned() + &file("ca/ed25519.crt") + &file("ca/p256.crt");
+    assert_eq!(ClientCertificate::parse(&chain).unwrap().chain_len(), 2);
+    // A CA, and a server: neither is for clients alone.
+    let other = |text: &str| ClientCertificate::parse(text).unwrap().is_client_auth_only();
+    assert!(!other(&file("ca/ed25519.crt")) && !other(&file("tls/server.crt")));
+}
+
+#[test]
+fn an_issuer_is_a_ca_of_that_name_with_that_key() {
+    let ca = ca("ed25519");
+    let key = CaKey::load(&file("ca/ed25519.key"), &ca, &SystemRandom::new()).unwrap();
+    let issued = issue(&ca, &key, &roles(&["os:reader"]), fresh());
+    let read = ClientCertificate::parse(issued.cert_pem()).unwrap();
+    assert!(read.is_issued_by(&file("ca/ed25519.crt")));
+    // Of these, one has another key, one has another name and one is no CA.
+    for other in ["ed25519-next", "etcd", "not-a-ca"] {
+        assert!(!read.is_issued_by(&file(&format!("ca/{other}.crt"))), "{other}");
+    }
+    assert!(read.is_issued_by(&(file("ca/etcd.crt") + &file("ca/ed25519.crt"))));
 }
 
 fn tls_identity(names: &[&str]) -> TlsIdentity {

@@ -238,3 +238,31 @@ impl ClientCertificate {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_next_step() {
+        let at = UnixTime::from_secs;
+        let (ended, now) = (at(1_800_000_000), at(1_800_000_060));
+        for (error, told) in [
+            (
+                InspectError::Expired { not_after: ended, now },
+                "the certificate expired at 2027-01-15T08:00:00Z (now 2027-01-15T08:01:00Z): run \
+                 `login` again",
+            ),
+            (
+                InspectError::NotYetValid { not_before: now, now: ended },
+                "the certificate begins at 2027-01-15T08:01:00Z (now 2027-01-15T08:00:00Z): set \
+                 the clock of this machine",
+            ),
+        ] {
+            assert_eq!(error.to_string(), told);
+        }
+        let of_key = InspectError::Key(KeyError::Mismatch);
+        assert_eq!(of_key.to_string(), KeyError::Mismatch.to_string());
+    }
+}

@@ -341,3 +341,17 @@ impl Issued {
         self.common_name.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+
+    #[test]
+    fn a_difference_is_named() {
+        for (field, name) in [(Field::Roles, "its roles:"), (Field::Issuer, "its issuer:")] {
+            let told = IssueError::Mismatch(field).to_string();
+            assert!(told.contains(name) && told.ends_with("it was not handed out"), "{told}");
+        }
+    }
+}

@@ -76,3 +76,14 @@ impl fmt::Debug for LeafKey {
         write!(f, "LeafKey({:?}, redacted)", self.public.algorithm())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_nothing_of_its_private_half() {
+        let key = LeafKey::from_seed(Entropy::new([7; 32])).unwrap();
+        assert_eq!(alloc::format!("{key:?}"), "LeafKey(Ed25519, redacted)");
+    }
+}

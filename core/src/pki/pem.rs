@@ -321,6 +321,9 @@ mod tests {
             assert!(to.is_empty() || error == Some(PemError::Malformed { line }), "{to}");
         }
         assert_eq!(blocks(&" ".repeat(TEXT_BYTES_MAX + 1)).unwrap_err(), PemError::TooLarge);
+        assert_eq!(blocks(&" ".repeat(TEXT_BYTES_MAX)).unwrap_err(), PemError::NoBlock);
+        let told = format!("{}", PemError::Malformed { line: 7 });
+        assert!(told.contains("line 7"), "{told}");
         assert_eq!(blocks(&BODY.repeat(BLOCKS_MAX + 1)).unwrap_err(), PemError::TooLarge);
     }
 

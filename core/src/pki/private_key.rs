@@ -265,6 +265,56 @@ mod tests {
         assert_eq!(ec(&[9; 32], Some(asn1::ED25519)), Err(KeyError::Unsupported));
     }
 
+    fn sec1_of(inner: Option<ObjectIdentifier>, point: Option<&[u8]>) -> Vec<u8> {
+        EcPrivateKey {
+            version: 1,
+            scalar: OctetStringRef::new(&[9; 32]).unwrap(),
+            curve: inner,
+            public: point.map(|point| BitStringRef::from_bytes(point).unwrap()),
+        }
+        .to_der()
+        .unwrap()
+    }
+
+    /// PKCS#8 names the curve outside, and SEC1 may name it again inside.
+    #[test]
+    fn an_ec_key_has_one_curve() {
+        let read = |outer, inner| match sec1(&sec1_of(inner, None), Some(outer))?.0 {
+            Kind::Ec { curve, .. } => Ok(curve),
+            Kind::Ed25519(_) | Kind::Rsa { .. } => Err(KeyError::NoPrivateKey),
+        };
+        assert_eq!(read(Curve::P256, None), Ok(Curve::P256));
+        assert_eq!(read(Curve::P256, Some(asn1::P256)), Ok(Curve::P256));
+        assert_eq!(read(Curve::P384, Some(asn1::P256)), Err(KeyError::Malformed));
+        assert_eq!(read(Curve::P256, Some(asn1::P384)), Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn only_a_whole_uncompressed_point_is_a_public_half() {
+        let known = PublicKey::p256(&[4; 65]).unwrap();
+        let matches = |point: &[u8]| {
+            PrivateKey::parse_der(&sec1_of(Some(asn1::P256), Some(point))).unwrap().matches(&known)
+        };
+        assert_eq!(matches(&[4; 65]), Ok(true));
+        assert_eq!(matches(&[4; 64]), Err(KeyError::NoPublicHalf));
+        assert_eq!(matches(&[3; 65]), Err(KeyError::NoPublicHalf));
+    }
+
+    #[test]
+    fn rsa_exponents_below_three_octets_are_weak() {
+        let weak = |exponent: &[u8]| {
+            let numbers = [&[0][..], &[0xc5; 256], exponent].map(|n| UintRef::new(n).unwrap());
+            match PrivateKey::parse_der(&Vec::from(numbers).to_der().unwrap()).unwrap().0 {
+                Kind::Rsa { weak_exponent, .. } => Some(weak_exponent),
+                Kind::Ed25519(_) | Kind::Ec { .. } => None,
+            }
+        };
+        assert_eq!(weak(&[3]), Some(true));
+        assert_eq!(weak(&[0xff, 0xff]), Some(true));
+        assert_eq!(weak(&[1, 0, 1]), Some(false));
+        assert_eq!(weak(&[1, 0, 0, 1]), Some(false));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {

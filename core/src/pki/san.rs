@@ -137,6 +137,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<San>(), Err(SanError), "{text}");
         }
+        let told = SanError.to_string();
+        assert!(told.contains("without port and scheme"), "{told}");
     }
 
     proptest! {

@@ -48,7 +48,8 @@ mod tests {
         }
         let client = "203.0.113.9".parse().unwrap();
         assert!(Allowlist::off().allows(client) && !Allowlist::off().is_on());
-        assert!(!Allowlist::read(["10.0.0.0/8"]).unwrap().allows(client));
+        let list = Allowlist::read(["10.0.0.0/8"]).unwrap();
+        assert!(list.is_on() && !list.allows(client));
         assert!(Allowlist::read(["10.0.0.0/8", " 203.0.113.9 "]).unwrap().allows(client));
     }
 }

@@ -211,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn trusting_everyone_is_seen() {
+        let everyone = |list: &[&str]| TrustedProxies::read(list).unwrap().trusts_everyone();
+        assert!(everyone(&["10.0.0.1", "::/0"]) && everyone(&["0.0.0.0/1", "128.0.0.0/1"]));
+        assert!(!everyone(&["10.0.0.0/8"]) && !TrustedProxies::none().trusts_everyone());
+    }
+
+    #[test]
     fn counts_ipv6_by_its_64() {
         let key = |s: &str| s.parse::<ClientIp>().unwrap().rate_key();
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff:ffff:ffff:ffff"));

@@ -75,6 +75,8 @@ fn a_list_merges_neighbours_and_skips_blanks() {
         CidrList::read(["10.0.0.1", "", "x"]),
         Err(ListError::Entry { index: 2, error: CidrError::Address })
     );
+    let told = ListError::Entry { index: 2, error: CidrError::PrefixTooLong { max: 32 } };
+    assert_eq!(told.to_string(), "entry 3: the prefix length is at most 32 here");
 }
 
 fn any_cidr() -> impl Strategy<Value = Cidr> {

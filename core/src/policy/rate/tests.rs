@@ -36,6 +36,7 @@ fn a_check_records_nothing() {
     }
     assert!(limiter.is_empty());
     assert_eq!(limiter.admit(at(0), 1), Ok(()));
+    assert!(!limiter.is_empty());
     assert_eq!(limiter.check(at(499), 1), refused(1), "never below a second");
     assert_eq!(limiter.check(at(500), 1), Ok(()));
 }
@@ -48,6 +49,8 @@ fn numbers_have_bounds() {
     assert_eq!(RateLimit::new(1, RateLimit::WINDOW_MS_MAX + 1), Err(RateLimitError::Window));
     let limit = RateLimit::new(10_000, RateLimit::WINDOW_MS_MAX).unwrap();
     assert_eq!((limit.requests(), limit.window_ms()), (10_000, 86_400_000));
+    let told = alloc::string::ToString::to_string(&RateLimitError::TooManyRequests);
+    assert_eq!(told, "a rate limit allows at most 10000 requests: shorten the window");
 }
 
 #[test]
