@@ -49,7 +49,13 @@ fn work() -> Result<bool, String> {
     };
     let chosen: Vec<&Mutant> = mutants.iter().filter(wanted).collect();
     let count = chosen.len();
-    println!("{count} mutants, {} test programs", built.programs.len());
+    println!(
+        "{count} of {} mutants ({} of all do not compile, {} are not woven), {} test programs",
+        mutants.len(),
+        built.unviable.len(),
+        built.left.len(),
+        built.programs.len()
+    );
     let mut counts = [0_usize; 5];
     let (mut missed, mut left) = (vec![], vec![]);
     for (at, mutant) in chosen.into_iter().enumerate() {

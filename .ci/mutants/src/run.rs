@@ -25,8 +25,7 @@ pub struct Program {
     pub path: PathBuf,
 }
 
-/// Test programs in the order in which they are asked about a file of that folder; the unit tests
-/// run those of the folder alone.
+/// Test programs in the order in which they are asked about a file of that folder.
 const ASKED: [(&str, &[&str]); 3] = [
     ("jwt", &["lib", "jwt", "wycheproof", "jwks", "rfc", "server_world"]),
     ("policy", &["lib", "cidr", "rbac", "server_world"]),
@@ -42,14 +41,28 @@ pub fn judge(programs: &[Program], mutant: &Mutant) -> Verdict {
     };
     for name in *names {
         let Some(program) = programs.iter().find(|program| program.name == *name) else { continue };
-        let filter = (*name == "lib").then(|| format!("{folder}::"));
-        match passes(program, filter, mutant.number) {
-            Some(true) => {}
-            Some(false) => return Verdict::Caught,
-            None => return Verdict::Timeout,
+        // The unit tests of the module, which are the quickest to notice, then of the folder.
+        let filters = if *name == "lib" {
+            vec![Some(module(&mutant.file)), Some(format!("{folder}::"))]
+        } else {
+            vec![None]
+        };
+        for filter in filters {
+            match passes(program, filter, mutant.number) {
+                Some(true) => {}
+                Some(false) => return Verdict::Caught,
+                None => return Verdict::Timeout,
+            }
         }
     }
     Verdict::Missed
+}
+
+/// `policy::rate::` of `core/src/policy/rate/mod.rs`.
+fn module(file: &str) -> String {
+    let path = file.split_once("/src/").map_or(file, |(_, path)| path);
+    let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(|part| format!("{part}::")).collect()
 }
 
 /// Whether the program's tests pass; `None` when they do not end.
