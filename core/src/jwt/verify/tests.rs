@@ -84,6 +84,11 @@ fn a_token_may_be_as_long_as_the_bound() {
     let longest = (blanks..blanks + 4).map(with).find(|token| token.len() == max).unwrap();
     assert!(run(&longest, &expected()).is_ok());
     assert_eq!(run(&format!("{longest}A"), &expected()).unwrap_err(), E::TooLarge);
+    // Three bytes are four characters.
+    let max = crate::jwt::jws::HEADER_BYTES_MAX / 4 * 3;
+    let header = format!("{}{HEADER}", " ".repeat(max - HEADER.len()));
+    assert!(run(&sign(&header, CLAIMS), &expected()).is_ok());
+    assert_eq!(run(&sign(&format!(" {header}"), CLAIMS), &expected()).unwrap_err(), E::TooLarge);
 }
 
 #[test]

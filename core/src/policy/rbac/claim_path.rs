@@ -215,6 +215,9 @@ mod tests {
             assert_eq!(path(text), Err(error), "{text:?}");
         }
         assert_eq!(path(&"x".repeat(257)), Err(ClaimError::TooLong));
+        assert!(path(&"x".repeat(256)).is_ok() && path("/1/2/3/4/5/6/7/8").is_ok());
+        let told = ClaimError::Reserved.to_string();
+        assert!(told.contains("name another claim"), "{told}");
         assert_eq!(ClaimPath::from_names([""; 0]), Err(ClaimError::Empty));
     }
 

@@ -161,3 +161,36 @@ impl RolePolicy {
         &self.fallback
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString as _;
+
+    fn table(rules: usize, roles: usize) -> Result<RolePolicy, PolicyError> {
+        let rule = |number: usize| {
+            let role = format!("role-{}", number % roles);
+            Rule::new("groups".parse().unwrap(), "a", [role], false, None).unwrap()
+        };
+        RolePolicy::new((0..rules).map(rule).collect(), Fallback::Deny, Switches::default())
+    }
+
+    #[test]
+    fn a_table_has_bounds() {
+        assert_eq!(table(1024, 64).map(|policy| policy.rules().len()), Ok(1024));
+        assert_eq!(table(1025, 1), Err(PolicyError::TooManyRules));
+        assert_eq!(table(65, 65), Err(PolicyError::TooManyRoles));
+        assert_eq!(PolicyError::TooManyRules.to_string(), "over 1024 rules: join some");
+        let told = PolicyError::Impersonator { rule: Some(3) }.to_string();
+        assert!(told.starts_with("rule 3 grants os:impersonator"), "{told}");
+    }
+
+    #[test]
+    fn everyone_has_the_static_roles() {
+        let roles = RoleSet::new(["os:reader".parse().unwrap()]).unwrap();
+        let policy = RolePolicy::everyone(roles.clone(), Switches::default()).unwrap();
+        assert_eq!(policy.fallback(), &Fallback::Static(roles));
+        assert!(policy.rules().is_empty());
+    }
+}

@@ -191,8 +191,14 @@ mod tests {
         ] {
             assert_eq!(given, Err(error));
         }
+        assert!(rule("groups", &"x".repeat(1024), admin, false).is_ok());
         assert_eq!(rule("groups", &"x".repeat(1025), admin, false), Err(RuleError::ValueTooLong));
         let email = Rule::new("email".parse().unwrap(), "a@b", admin, false, Some(true));
         assert_eq!(email, Err(RuleError::SplitEmail));
+        // Said without need, `split: false` is no mistake.
+        assert!(Rule::new("email".parse().unwrap(), "a@b", admin, false, Some(false)).is_ok());
+        let told = RuleError::Role { index: 1, error: RoleError::Empty };
+        let told = alloc::string::ToString::to_string(&told);
+        assert!(told.starts_with("role 2: "), "{told}");
     }
 }
