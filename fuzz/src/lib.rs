@@ -7,6 +7,7 @@
 mod audit;
 mod fixed;
 mod http;
+mod login_script;
 pub mod mutate;
 mod network;
 mod pki;
@@ -14,14 +15,17 @@ mod provider;
 pub mod seeds;
 mod server_script;
 mod settings;
+mod talosconfig;
 mod tokens;
 
 pub use audit::audit_line;
 pub use http::{callback, http_head, token_response};
+pub use login_script::login_script;
 pub use network::{cidr, forwarded_for, go_duration};
 pub use pki::{ca_pem, csr, sign_roundtrip};
 pub use server_script::server_script;
 pub use settings::config;
+pub use talosconfig::talosconfig;
 pub use tokens::{claims, discovery, jwks, token};
 
 /// One fuzz target.
@@ -53,6 +57,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http_head", run: http_head, dict: "http", seeds: seeds::http },
     Target { name: "audit_line", run: audit_line, dict: "jwt", seeds: seeds::audit },
     Target { name: "sign_roundtrip", run: sign_roundtrip, dict: "text", seeds: seeds::noise },
+    Target { name: "talosconfig", run: talosconfig, dict: "yaml", seeds: seeds::talosconfig },
+    Target { name: "login_script", run: login_script, dict: "text", seeds: seeds::noise },
     Target { name: "server_script", run: server_script, dict: "text", seeds: seeds::noise },
 ];
 

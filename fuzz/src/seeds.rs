@@ -181,6 +181,31 @@ pub(crate) fn config() -> Vec<Vec<u8>> {
     ends.map(|end| format!("{least}{end}").into_bytes()).to_vec()
 }
 
+/// The edits of the talosconfig cases, and each of their files under one more.
+pub(crate) fn talosconfig() -> Vec<Vec<u8>> {
+    let line = |op: &Value| {
+        if let Some(name) = op["remove"].as_str() {
+            return Some(format!("remove {name}"));
+        }
+        let set = &op["set"];
+        let list = |name: &str| {
+            let items = set[name].as_array()?.iter().filter_map(Value::as_str);
+            Some(items.collect::<Vec<_>>().join(",")).filter(|text| !text.is_empty())
+        };
+        let lists = ["endpoints", "nodes"].map(|name| list(name).unwrap_or("-".into()));
+        let current = set["current"].as_str()?.trim_start_matches("on_");
+        Some(format!("set {} {current} {}", set["name"].as_str()?, lists.join(" ")))
+    };
+    let mut all = Vec::new();
+    for (_, case) in cases("talosconfig") {
+        let Some(before) = case["before"].as_str() else { continue };
+        let first = line(&case["op"]);
+        let lines = first.as_deref().into_iter().chain(["remove oidc", "set new yes 10.0.0.9 -"]);
+        all.extend(lines.map(|line| format!("{line}\n{before}").into_bytes()));
+    }
+    all
+}
+
 /// Every certificate, key and request of the certificates' vectors.
 fn files(folders: &[&str], wanted: fn(&str) -> bool) -> Vec<Vec<u8>> {
     let mut files = Vec::new();

@@ -63,5 +63,6 @@ macro_rules! targets {
 
 targets! {
     token jwks discovery claims callback token_response cidr forwarded_for go_duration config
-    ca_pem csr http_head audit_line sign_roundtrip server_script
+    ca_pem csr http_head audit_line sign_roundtrip talosconfig login_script
+    server_script
 }
