@@ -153,7 +153,7 @@ fn ours(documents: &[Node], name: &str) -> Vec<std::ops::Range<usize>> {
 
 /// Every line of `before` that touches none of `ours` is in `after`, in the same order.
 fn lines_stay(before: &str, after: &str, ours: &[std::ops::Range<usize>]) {
-    let mut rest = after.split_inclusive('\n');
+    let mut rest = after.trim_start_matches('\u{feff}').split_inclusive('\n');
     let mut at = 0;
     for line in before.split_inclusive('\n') {
         let (start, end) = (at, at + line.len());
@@ -161,10 +161,11 @@ fn lines_stay(before: &str, after: &str, ours: &[std::ops::Range<usize>]) {
         if ours.iter().any(|range| range.start < end && start <= range.end) {
             continue;
         }
+        // A line may come to stand before this one, behind the mark of the byte order.
+        let line = if start == 0 { line.trim_start_matches('\u{feff}') } else { line };
         // The last line may have had no end.
-        let kept = rest.any(|other| {
-            other == line || end == before.len() && other.trim_end_matches(['\r', '\n']) == line
-        });
+        let ended = |other: &str| matches!(other.strip_prefix(line), Some("" | "\n" | "\r\n"));
+        let kept = rest.any(|other| other == line || end == before.len() && ended(other));
         assert!(kept, "lost {line:?} of {before:?}, now {after:?}");
     }
 }
