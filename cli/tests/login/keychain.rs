@@ -244,6 +244,13 @@ fn a_locked_keychain_is_said_and_the_file_stands_in() {
     session.lock();
     let status = session.run(&["status"]);
     assert!(status.out.contains("[keychain.locked]"), "{status:?}");
+    let doctor = session.run(&["doctor", &stub.url, "--insecure", "-o", "json"]);
+    let told: Value = serde_json::from_str(&doctor.out).unwrap_or_else(|_| panic!("{doctor:?}"));
+    let checks = told["checks"].as_array().unwrap();
+    let locked = checks.iter().find(|check| check["code"] == "keychain.locked");
+    let locked = locked.unwrap_or_else(|| panic!("no locked keychain in {told:#}"));
+    assert_eq!(locked["check"], "tokens");
+    assert!(locked["fix"].as_str().is_some_and(|fix| fix.len() > 8), "{locked}");
     let only = session.log_in(&stub, &["--force", "--token-store", "keychain"]);
     assert_eq!((only.code, stub.count("authorize")), (Some(2), 1), "{only:?}");
     assert!(only.err.contains("unlock it") && only.err.contains("[keychain.locked]"), "{only:?}");
