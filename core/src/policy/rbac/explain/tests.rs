@@ -58,12 +58,13 @@ fn words_and_items_are_numbered() {
             ("department", "a", &["r"], false),
             ("teams", "a", &["r"], false),
             ("roles", "a", &["r"], false),
+            ("scope", "a", &["r"], false),
         ],
-        r#"{"groups":"b a c","department":"b","teams":["b",1],"roles":"b"}"#,
+        r#"{"groups":"b a c","department":"b","teams":["b",1],"roles":"b","scope":"b c"}"#,
     );
     assert_eq!(
         lines.join("\n"),
-        "Evaluating 4 RBAC rules against claims\n\
+        "Evaluating 5 RBAC rules against claims\n\
          Rule 1: checking claim 'groups' = 'b a c' against expected value 'a'\n\
          -> checking string\n\
          -> checking 3 words\n\
@@ -82,6 +83,12 @@ fn words_and_items_are_numbered() {
          Rule 4: checking claim 'roles' = 'b' against expected value 'a'\n\
          -> checking string\n\
          Rule 4: no match\n\
+         Rule 5: checking claim 'scope' = 'b c' against expected value 'a'\n\
+         -> checking string\n\
+         -> checking 2 words\n\
+         word 0: b\n\
+         word 1: c\n\
+         Rule 5: no match\n\
          RBAC evaluation complete. Assigned roles: [r]"
     );
 }
