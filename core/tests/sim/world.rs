@@ -254,6 +254,8 @@ impl World {
             }
             Event::Server { .. } | Event::Client { .. } => {}
             Event::Click { index, run } => self.click(index, run),
+            // After two crashes in a row there are two starts.
+            Event::StartServer if self.host.server.is_some() => {}
             Event::StartServer => {
                 self.tell(|| "the server starts".into());
                 let first = self.host.start(self.server_now());
