@@ -73,7 +73,7 @@ impl<'a> Watched<'a> {
     }
 }
 
-/// 50 to 80 % of ten seconds, and what a busy machine adds.
+/// Half to four fifths of ten seconds, and what a busy machine adds.
 fn in_time(name: &str, pauses: &[f64]) {
     let mean = pauses.iter().sum::<f64>() / pauses.iter().map(|_| 1.0).sum::<f64>();
     let least = pauses.iter().copied().fold(f64::INFINITY, f64::min);

@@ -120,7 +120,7 @@ fn a_watch_renews_in_time_and_ends_well() {
     running.signal("-INT");
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    // Each at 50 to 80 % of six seconds.
+    // Each at 58 to 75 % of six seconds.
     let renewals = ended.out.matches("written to").count();
     assert!((2..=6).contains(&renewals), "{renewals}: {ended:?}");
     assert_eq!(stub.count("authorize"), 1);

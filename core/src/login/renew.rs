@@ -11,6 +11,10 @@ const LOOK_MILLIS: u64 = 60_000;
 const REST_SECS_MIN: u64 = 2;
 /// First and longest pause after failures.
 const BACK_OFF_SECS: (u64, u64) = (5, 60);
+/// The share of its life, in thousandths, over which a certificate is renewed: the least, and
+/// what spread adds at most. It lies well inside of half and four fifths: the wall clock is read
+/// in whole seconds, and requests take their time on the way.
+const SHARE_PERMILLE: (u64, u64) = (580, 170);
 /// A certificate with less than this is not worth keeping.
 const FRESH_SECS_MIN: u64 = 10;
 
@@ -33,6 +37,12 @@ impl Jitter {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % end.saturating_add(1)
     }
+
+    /// Milliseconds of a life of so many seconds after which to renew.
+    fn share(&mut self, secs: u64) -> u64 {
+        let (least, spread) = SHARE_PERMILLE;
+        secs.saturating_mul(least.saturating_add(self.up_to(spread)))
+    }
 }
 
 /// Whether a certificate is so fresh that a login need not renew it: more than a third of its
@@ -52,20 +62,20 @@ pub struct Rest {
 }
 
 impl Rest {
-    fn lasting(now: Now, secs: u64) -> Self {
-        let mono = now.mono.plus_secs(secs);
-        Self { wall: now.wall.plus_secs(secs), mono, look: next_look(now.mono, mono) }
+    fn lasting(now: Now, millis: u64) -> Self {
+        let mono = now.mono.plus_millis(millis);
+        // Rounded up: the wall clock must not end it before the other does.
+        let wall = now.wall.plus_secs(millis.div_ceil(1000));
+        Self { wall, mono, look: next_look(now.mono, mono) }
     }
 
-    /// The rest after a certificate was written: 50 to 80 % of the `left` seconds of its life.
+    /// The rest after a certificate was written: 58 to 75 % of the `left` seconds of its life.
     #[must_use]
     pub fn after_success(now: Now, left: u64, jitter: &mut Jitter) -> Self {
-        let permille = 500 + jitter.up_to(300);
-        let secs = u64::try_from(u128::from(left) * u128::from(permille) / 1000).unwrap_or(left);
-        Self::lasting(now, secs.max(REST_SECS_MIN))
+        Self::lasting(now, jitter.share(left).max(REST_SECS_MIN * 1000))
     }
 
-    /// The rest before renewing a certificate that was found at the start: until 50 to 80 % of
+    /// The rest before renewing a certificate that was found at the start: until 58 to 75 % of
     /// its whole life are over, which may be now.
     #[must_use]
     pub fn of_existing(
@@ -74,10 +84,9 @@ impl Rest {
         not_after: UnixTime,
         jitter: &mut Jitter,
     ) -> Self {
-        let life = not_after.since(not_before);
-        let permille = 500 + jitter.up_to(300);
-        let used = u64::try_from(u128::from(life) * u128::from(permille) / 1000).unwrap_or(life);
-        Self::lasting(now, not_before.plus_secs(used).since(now.wall))
+        let used = jitter.share(not_after.since(not_before));
+        let so_far = now.wall.since(not_before).saturating_mul(1000);
+        Self::lasting(now, used.saturating_sub(so_far))
     }
 
     /// The pause after the `failures`th failure in a row: 5 s doubling to 60 s, a fifth of it as
@@ -99,7 +108,7 @@ impl Rest {
             secs = secs.min(left - first).max(1);
         }
         let asked = retry_after_secs.map_or(0, u64::from);
-        Self::lasting(now, secs.max(asked))
+        Self::lasting(now, secs.max(asked).saturating_mul(1000))
     }
 
     /// Seconds until the end by the wall clock.
@@ -199,11 +208,13 @@ mod tests {
         fn renewal_falls_between_half_and_four_fifths(seed in any::<[u8; 8]>(), life in 10u64..1_000_000) {
             let mut jitter = Jitter::new(Entropy::new(seed));
             let rest = Rest::after_success(now(5, 1000), life, &mut jitter);
-            let secs = rest.secs_left(now(5, 1000));
-            prop_assert!(secs >= life / 2 && secs <= life * 4 / 5 + 1, "{secs}");
+            let first = Mono::from_millis(5000 + life * 580);
+            let last = Mono::from_millis(5000 + life * 750);
+            prop_assert!((first..=last).contains(&rest.mono), "{rest:?}");
             let rest = Rest::of_existing(now(5, 1000), at(1000), at(1000 + life), &mut jitter);
-            let secs = rest.secs_left(now(5, 1000));
-            prop_assert!(secs >= life / 2 && secs <= life * 4 / 5 + 1, "{secs}");
+            prop_assert!((first..=last).contains(&rest.mono), "{rest:?}");
+            let rest = Rest::of_existing(now(5, 1002), at(1000), at(1000 + life), &mut jitter);
+            prop_assert!(rest.mono.plus_secs(2) >= first && rest.mono.plus_secs(2) <= last);
         }
     }
 }
