@@ -1,4 +1,5 @@
-//! Reads `vectors/config`: a file and an environment, and the settings or the whole report.
+//! Reads `vectors/config`: a file and an environment, and the settings or the whole report; a
+//! document of Talos, and the CA in it or why there is none.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +11,9 @@ mod vectors;
 
 use std::collections::BTreeMap;
 
-use exchange_core::config::{AuditLog, CaSource, Loaded, Settings, TlsMode, TrailingSlash};
+use exchange_core::config::{
+    AuditLog, CaDocumentError, CaSource, Loaded, Settings, TlsMode, TrailingSlash, from_document,
+};
 use exchange_core::policy::RateLimit;
 use exchange_core::policy::rbac::Fallback;
 use serde::Deserialize;
@@ -29,6 +32,8 @@ struct Case {
     expect: Expect,
     #[serde(default)]
     warnings: Vec<String>,
+    document: Option<String>,
+    document_times: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +41,9 @@ struct Case {
 enum Expect {
     Settings(BTreeMap<String, Value>),
     Problems(Vec<String>),
+    Ca { crt: String, key: String },
+    Error(String),
+    Yaml(String),
 }
 
 /// The settings as the cases name them.
@@ -94,7 +102,27 @@ fn told(settings: &Settings) -> Value {
     })
 }
 
+/// The document of a case, and the CA that is found in it.
+fn check_document(text: &str, expected: &Expect) -> Result<(), String> {
+    match (from_document(text), expected) {
+        (Ok(pair), Expect::Ca { crt, key }) => {
+            vectors::same(&pair.cert_pem, crt)?;
+            vectors::same(&pair.key_pem.expose_str().unwrap_or_default(), &key.as_str())
+        }
+        (Err(error @ CaDocumentError::Yaml(why)), Expect::Yaml(code)) => {
+            vectors::same(&(error.code(), why.code()), &("ca.yaml", code.as_str()))
+        }
+        (Err(error), Expect::Error(code)) => vectors::same(&error.code(), &code.as_str()),
+        (Ok(_), _) => Err("a CA is found".into()),
+        (Err(error), _) => Err(format!("{} {error}", error.code())),
+    }
+}
+
 fn check(case: &Case) -> Result<(), String> {
+    if let Some(document) = &case.document {
+        let text = document.repeat(case.document_times.unwrap_or(1));
+        return check_document(&text, &case.expect);
+    }
     let env: Vec<(String, String)> = case.env.clone().into_iter().collect();
     let file = case.file.as_deref().map(|text| ("config.yaml", text));
     match (Settings::load(file, &env), &case.expect) {
@@ -117,12 +145,12 @@ fn check(case: &Case) -> Result<(), String> {
                 Err(format!("the report is\n{report}\nexpected {fragments:#?}"))
             }
         }
-        (Ok(_), Expect::Problems(_)) => Err("it loads".into()),
-        (Err(problems), Expect::Settings(_)) => Err(problems.to_string()),
+        (Ok(_), _) => Err("it loads".into()),
+        (Err(problems), _) => Err(problems.to_string()),
     }
 }
 
 #[test]
 fn files_and_environments_are_read_as_told() {
-    vectors::each("config", 100, check);
+    vectors::each("config", 150, check);
 }
