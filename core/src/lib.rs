@@ -40,6 +40,7 @@ pub mod machine;
 pub mod oidc;
 pub mod pki;
 pub mod policy;
+mod scan;
 pub mod server;
 pub mod talosconfig;
 pub mod types;

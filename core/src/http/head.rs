@@ -4,6 +4,7 @@ use httparse::{EMPTY_HEADER, Error, Header, Status};
 
 use super::chunked::is_token;
 use super::{Headers, Limits, Method, Refusal, RequestHead, Version};
+use crate::scan::within_line;
 
 /// Finds the end of a head without looking at any byte twice.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +32,7 @@ impl HeadScanner {
         let bytes = bytes.get(..max).unwrap_or(bytes);
         loop {
             let tail = bytes.get(self.at..).unwrap_or_default();
-            let found = tail.iter().position(|&byte| matches!(byte, b'\r' | b'\n'));
-            let end = self.at + found.unwrap_or(tail.len());
+            let end = self.at + within_line(tail);
             self.at = end;
             match bytes.get(end..).unwrap_or_default() {
                 [] | [b'\r'] if bytes.len() >= max => return Scan::TooLarge,
@@ -309,6 +309,7 @@ pub(super) fn own(fields: &[Header<'_>]) -> Headers {
 }
 
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|&byte| byte == b'\r')?;
+    // The scanner let no carriage return and no line feed pass but both together.
+    let at = within_line(bytes);
     Some((bytes.get(..at)?, bytes.get(at + 2..)?))
 }

@@ -190,11 +190,10 @@ impl Response {
     /// A response with that status and body.
     #[must_use]
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            headers: Vec::from([("content-type", Cow::Borrowed(content_type))]),
-            body: Wiped::new(body),
-        }
+        // Room for what most answers add.
+        let mut headers = Vec::with_capacity(4);
+        headers.push(("content-type", Cow::Borrowed(content_type)));
+        Self { status, headers, body: Wiped::new(body) }
     }
 
     /// A response whose body is JSON text.

@@ -8,9 +8,9 @@ use alloc::boxed::Box;
 
 use subtle::ConstantTimeEq as _;
 
-use super::claims::{self, moment};
+use super::claims::{Registered, moment};
 use super::verify::{check_audience, check_issuer};
-use super::{ParsedToken, TokenError, hash};
+use super::{Alg, ParsedToken, TokenError, hash};
 use crate::machine::UnixTime;
 use crate::types::{ClientId, Issuer, Secret};
 
@@ -73,19 +73,19 @@ pub fn check_id_token(
     if !token.jws.typ_is_jwt() {
         return Err(TokenError::WrongType);
     }
-    let issuer = claims::text(&token.claims, "iss")?.unwrap_or_default();
-    check_issuer(issuer, &expected.issuer, expected.slash_tolerant)?;
-    check_audience(&token.claims, &expected.client_id)?;
-    if claims::is_other_kind(&token.claims) {
+    let claims = Registered::of(&token.claims);
+    check_issuer(claims.issuer()?, &expected.issuer, expected.slash_tolerant)?;
+    check_audience(&claims, &expected.client_id)?;
+    if claims.is_other_kind() {
         return Err(TokenError::NotAnIdToken);
     }
-    let exp = claims::date(&token.claims, "exp")?.ok_or(TokenError::ExpMissing)?;
+    let exp = claims.exp()?;
     if i128::from(now.secs()) >= i128::from(exp) + i128::from(expected.skew_secs) {
         return Err(TokenError::Expired { exp, now });
     }
-    check_nonce(claims::text(&token.claims, "nonce")?, &expected.nonce)?;
-    check_at_hash(&token, access_token)?;
-    facts(&token)
+    check_nonce(claims.nonce()?, &expected.nonce)?;
+    check_at_hash(token.alg(), claims.at_hash()?, access_token)?;
+    facts(&token, &claims)
 }
 
 /// Reads what a stored token says, expired or not, without checking whom it is for.
@@ -93,7 +93,8 @@ pub fn check_id_token(
 /// # Errors
 /// [`TokenError`] when it is no token, or `iss`, `sub`, `exp` or `iat` are missing or wrong.
 pub fn read_id_token(text: &str) -> Result<IdTokenFacts, TokenError> {
-    facts(&ParsedToken::parse(text)?)
+    let token = ParsedToken::parse(text)?;
+    facts(&token, &Registered::of(&token.claims))
 }
 
 /// Whether a refreshed token is about the same user of the same issuer (section 12.2).
@@ -124,12 +125,13 @@ fn check_nonce(found: Option<&str>, expected: &ExpectedNonce) -> Result<(), Toke
     if matches { Ok(()) } else { Err(TokenError::NonceMismatch) }
 }
 
-fn check_at_hash(token: &ParsedToken, access_token: Option<&str>) -> Result<(), TokenError> {
-    let (Some(found), Some(access_token)) = (claims::text(&token.claims, "at_hash")?, access_token)
-    else {
-        return Ok(());
-    };
-    let wanted = hash::at_hash(token.alg(), access_token);
+fn check_at_hash(
+    alg: Alg,
+    found: Option<&str>,
+    access_token: Option<&str>,
+) -> Result<(), TokenError> {
+    let (Some(found), Some(access_token)) = (found, access_token) else { return Ok(()) };
+    let wanted = hash::at_hash(alg, access_token);
     if bool::from(wanted.as_bytes().ct_eq(found.as_bytes())) {
         Ok(())
     } else {
@@ -137,17 +139,15 @@ fn check_at_hash(token: &ParsedToken, access_token: Option<&str>) -> Result<(), 
     }
 }
 
-fn facts(token: &ParsedToken) -> Result<IdTokenFacts, TokenError> {
-    let claims = &token.claims;
-    let issuer = claims::text(claims, "iss")?.ok_or(TokenError::IssuerMissing)?;
-    let exp = claims::date(claims, "exp")?.ok_or(TokenError::ExpMissing)?;
-    let iat = claims::date(claims, "iat")?.ok_or(TokenError::IatMissing)?;
+fn facts(token: &ParsedToken, claims: &Registered<'_>) -> Result<IdTokenFacts, TokenError> {
+    let (issuer, exp, iat) = (claims.issuer()?, claims.exp()?, claims.iat()?);
+    let text = |name: &str| token.claims.get_str(name).map(Into::into);
     Ok(IdTokenFacts {
         issuer: issuer.into(),
-        subject: claims::subject(claims)?.into(),
-        email: claims.get_str("email").map(Into::into),
-        username: claims.get_str("preferred_username").map(Into::into),
-        name: claims.get_str("name").map(Into::into),
+        subject: claims.subject()?.into(),
+        email: text("email"),
+        username: text("preferred_username"),
+        name: text("name"),
         expires_at: moment(exp),
         issued_at: moment(iat),
     })

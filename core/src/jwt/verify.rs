@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use super::claims::{self, moment};
+use super::claims::{Registered, moment};
 use super::{Alg, AlgSet, Jws, KeyError, ParsedToken, TokenError, VerifyKey};
 use crate::json::Object;
 use crate::machine::UnixTime;
@@ -118,19 +118,19 @@ impl ParsedToken {
             return Err(TokenError::WrongType);
         }
         // Step 2.
-        let issuer = claims::text(&claims, "iss")?.unwrap_or_default();
-        check_issuer(issuer, &expected.issuer, expected.slash_tolerant)?;
+        let found = Registered::of(&claims);
+        check_issuer(found.issuer()?, &expected.issuer, expected.slash_tolerant)?;
         // Steps 3 to 5.
-        check_audience(&claims, &expected.audience)?;
-        if claims::is_other_kind(&claims) {
+        check_audience(&found, &expected.audience)?;
+        if found.is_other_kind() {
             return Err(TokenError::NotAnIdToken);
         }
-        claims::subject(&claims)?;
-        claims::text(&claims, "nonce")?;
-        claims::text(&claims, "jti")?;
-        claims::date(&claims, "auth_time")?;
+        found.subject()?;
+        found.nonce()?;
+        found.jti()?;
+        found.auth_time()?;
         // Steps 9 and 10.
-        let (exp, iat) = check_times(&claims, now, expected)?;
+        let (exp, iat) = check_times(&found, now, expected)?;
         Ok(CheckedToken { jws, claims, expires_at: moment(exp), issued_at: moment(iat) })
     }
 }
@@ -254,12 +254,12 @@ pub(super) fn check_issuer(
 }
 
 /// Ours must be among the audiences; with others, and whenever `azp` is there, it must be ours.
-pub(super) fn check_audience(claims: &Object, ours: &ClientId) -> Result<(), TokenError> {
-    let audience = claims::audience(claims, ours.as_str())?;
+pub(super) fn check_audience(claims: &Registered<'_>, ours: &ClientId) -> Result<(), TokenError> {
+    let audience = claims.audience(ours.as_str())?;
     if !audience.holds {
         return Err(TokenError::AudienceMismatch);
     }
-    match claims::text(claims, "azp")? {
+    match claims.azp()? {
         Some(azp) if azp == ours.as_str() => Ok(()),
         Some(_) => Err(TokenError::AzpMismatch),
         None if audience.several => Err(TokenError::AzpMissing),
@@ -269,13 +269,11 @@ pub(super) fn check_audience(claims: &Object, ours: &ClientId) -> Result<(), Tok
 
 /// `exp` and `iat`, if the token is valid now. Sums are made in 128 bits, where none overflows.
 fn check_times(
-    claims: &Object,
+    claims: &Registered<'_>,
     now: UnixTime,
     expected: &Expectations,
 ) -> Result<(i64, i64), TokenError> {
-    let exp = claims::date(claims, "exp")?.ok_or(TokenError::ExpMissing)?;
-    let iat = claims::date(claims, "iat")?.ok_or(TokenError::IatMissing)?;
-    let nbf = claims::date(claims, "nbf")?;
+    let (exp, iat, nbf) = (claims.exp()?, claims.iat()?, claims.nbf()?);
     let skew = i128::from(expected.skew_secs);
     let at = i128::from(now.secs());
     if at >= i128::from(exp) + skew {

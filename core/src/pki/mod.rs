@@ -14,6 +14,7 @@ use alloc::string::String;
 use crate::types::hex;
 
 mod asn1;
+mod base64;
 mod ca;
 mod certificate;
 mod csr;

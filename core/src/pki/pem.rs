@@ -7,10 +7,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use der::pem::{Base64Decoder, LineEnding, encode_string};
+use der::pem::Base64Decoder;
 use zeroize::Zeroizing;
+
+use super::base64;
 
 /// Longest text that is read, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -242,35 +242,29 @@ fn diagnose(text: &str) -> PemError {
 
 /// Writes one block: 64 columns, LF, a line end after the last line.
 ///
-/// Private keys go through the constant-time encoder, which takes several times as long.
-/// `None` only when the result would not fit into memory.
+/// Written in place, so that no copy of a private key stays behind. `None` never in practice.
 pub(crate) fn encode(label: Label, der: &[u8]) -> Option<String> {
-    if label.is_private_key() {
-        return encode_string(label.as_str(), LineEnding::LF, der).ok();
+    let [begin, end] = ["BEGIN", "END"].map(|kind| ["-----", kind, " ", label.as_str(), "-----\n"]);
+    let characters = base64::length(der.len());
+    let body = characters + characters.div_ceil(COLUMNS);
+    let boundaries: usize = begin.iter().chain(&end).map(|part| part.len()).sum();
+    let mut text = Vec::with_capacity(boundaries + body);
+    begin.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+    let start = text.len();
+    text.resize(start + body, b'\n');
+    let lines = text.get_mut(start..)?.chunks_mut(COLUMNS + 1);
+    for (line, octets) in lines.zip(der.chunks(COLUMNS / 4 * 3)) {
+        base64::encode(octets, line);
     }
-    let body = STANDARD.encode(der);
-    let mut text = String::with_capacity(body.len() + body.len() / COLUMNS + 128);
-    let boundary = |text: &mut String, kind: &str| {
-        for part in ["-----", kind, " ", label.as_str(), "-----\n"] {
-            text.push_str(part);
-        }
-    };
-    boundary(&mut text, "BEGIN");
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        let (line, tail) = rest.split_at_checked(COLUMNS).unwrap_or((rest, ""));
-        text.push_str(line);
-        text.push('\n');
-        rest = tail;
-    }
-    boundary(&mut text, "END");
-    Some(text)
+    end.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+    String::from_utf8(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::format;
+    use der::pem::{LineEnding, encode_string};
     use proptest::prelude::*;
 
     const BODY: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";

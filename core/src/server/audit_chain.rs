@@ -7,7 +7,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -16,7 +15,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use crate::json;
 use crate::machine::UnixTime;
-use crate::types::{Rfc3339, hex};
+use crate::types::{Rfc3339, hex, push_decimal};
 
 /// A SHA-256 value.
 pub type Hash = [u8; 32];
@@ -121,8 +120,11 @@ impl Chain {
 
     /// Finishes an open line (`{"a":1` without its brace) and appends it to `out` with a line end.
     pub fn seal(&mut self, mut open: String, out: &mut String) {
-        // Writing to a String cannot fail.
-        let _ = write!(open, ",\"seq\":{},\"prev\":\"{}\"}}", self.next, hex(&self.previous));
+        open.push_str(",\"seq\":");
+        push_decimal(&mut open, self.next);
+        for part in [",\"prev\":\"", &hex(&self.previous), "\"}"] {
+            open.push_str(part);
+        }
         self.follow(open.as_bytes());
         out.push_str(&open);
         out.push('\n');

@@ -11,7 +11,7 @@ use crate::http::{Method, Response};
 use crate::json;
 use crate::machine::Now;
 use crate::pki::Issued;
-use crate::types::{Rfc3339, Wiped};
+use crate::types::{Rfc3339, Wiped, push_decimal};
 
 /// How far the clock may have been set back since the start, in seconds.
 const CLOCK_BACK_SECS: u64 = 300;
@@ -165,24 +165,29 @@ fn client_configuration(setup: &Setup) -> Response {
 /// The answer to a successful exchange. The five members of the original, then ours.
 pub(super) fn certificate(issued: &Issued, setup: &Setup) -> Response {
     let key = issued.key_pem().and_then(crate::types::Secret::expose_str).unwrap_or_default();
-    // Room for everything at once: a buffer that grows would leave copies of the key behind. No
-    // more than that, as all of it is wiped.
-    let texts = [issued.cert_pem(), key].into_iter();
     let lists = setup.facts.endpoints.iter().chain(&setup.facts.nodes).map(String::as_str);
     let roles = issued.roles().iter().map(|role| role.as_str());
-    let members = texts.chain(lists).chain(roles).map(|text| json::string_bytes_max(text) + 1);
-    let room = setup.ca_for_clients.as_str().len() + members.sum::<usize>() + 256;
-    let mut body = String::with_capacity(room);
+    let members = lists.chain(roles).chain([key]).map(|text| json::string_bytes_max(text) + 1);
+    let from_key_on = members.sum::<usize>() + 224;
+    let ca = setup.ca_for_clients.as_str();
+    // As much as nearly all certificates need, and no more, as all of it is wiped.
+    let lines = issued.cert_pem().len() / 32;
+    let likely = ca.len() + issued.cert_pem().len() + lines + from_key_on + 32;
+    let mut body = String::with_capacity(likely);
     body.push_str("{\"ca\":");
-    body.push_str(setup.ca_for_clients.as_str());
+    body.push_str(ca);
     body.push_str(",\"cert\":");
     json::write_string(&mut body, issued.cert_pem());
+    // From here on it must not grow: that would leave a copy of the key behind.
+    body.reserve(from_key_on);
+    let room = body.capacity();
     body.push_str(",\"key\":");
     json::write_string(&mut body, key);
     body.push_str(",\"endpoints\":");
     write_list(&mut body, &setup.facts.endpoints);
+    body.push_str(",\"ttl_seconds\":");
+    push_decimal(&mut body, issued.ttl_secs());
     // Writing to a String cannot fail.
-    let _ = write!(body, ",\"ttl_seconds\":{}", issued.ttl_secs());
     let _ = write!(body, ",\"expires_at\":\"{}\",\"roles\":", Rfc3339(issued.not_after()));
     write_roles(&mut body, issued.roles().as_slice());
     if !setup.facts.nodes.is_empty() {
@@ -190,7 +195,7 @@ pub(super) fn certificate(issued: &Issued, setup: &Setup) -> Response {
         write_list(&mut body, &setup.facts.nodes);
     }
     body.push_str("}\n");
-    debug_assert!(body.len() <= room, "the buffer has grown");
+    debug_assert!(body.capacity() == room, "the buffer has grown");
     let mut response = Response::json(200, String::new());
     response.body = Wiped::new(body);
     guarded(response)

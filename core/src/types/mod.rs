@@ -1,5 +1,6 @@
 //! One validated type per domain value: who holds one need not look again.
 
+mod decimal;
 mod duration;
 mod hex;
 mod http_date;
@@ -10,6 +11,7 @@ mod timestamp;
 mod url;
 mod wiped;
 
+pub(crate) use decimal::push_decimal;
 pub use duration::{DurationError, GoDuration, Ttl, TtlError};
 pub(crate) use hex::hex;
 pub use http_date::HttpDate;

@@ -12,7 +12,7 @@ use core::fmt::Write as _;
 
 use crate::json::{self, Object, Value};
 use crate::machine::UnixTime;
-use crate::server::audit::{AuditEvent, EventType};
+use crate::server::audit::{AuditEvent, EventType, write_peer};
 use crate::types::{GoDuration, Rfc3339, Role};
 
 /// Certificates that are listed at most; beyond it those that end first are left out.
@@ -69,6 +69,11 @@ impl Ledger {
     /// Counts an event that was written.
     pub fn record(&mut self, event: AuditEvent) {
         self.count(event.kind);
+        let client_ip = || {
+            let mut text = String::new();
+            write_peer(&mut text, event.peer);
+            text.into()
+        };
         if event.kind == EventType::CertIssued
             && let Some(expires_at) = event.expiry
         {
@@ -79,7 +84,7 @@ impl Ledger {
                     email: event.email.unwrap_or_default(),
                     issued_at: event.at,
                     expires_at,
-                    client_ip: event.peer.to_string().into(),
+                    client_ip: client_ip(),
                     roles: event.roles,
                     fingerprint: event.fingerprint.unwrap_or_default(),
                 },
