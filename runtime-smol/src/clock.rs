@@ -1,14 +1,11 @@
 //! The clocks of the operating system as core's integers.
 
 use std::future;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use exchange_core::machine::{Mono, Now, UnixTime};
-use smol::Timer;
 
-/// Longest single sleep. The timer's clock may stand still while a laptop is suspended; ours
-/// does not, so after a suspend a deadline is noticed at most this late.
-const SLICE: Duration = Duration::from_secs(15);
+use crate::deadlines::Deadline;
 
 /// Both clocks, read now.
 #[must_use]
@@ -32,14 +29,9 @@ pub fn mono() -> Mono {
 
 /// Waits until `deadline`; for ever when there is none.
 pub async fn sleep_until(deadline: Option<Mono>) {
-    let Some(deadline) = deadline else { return future::pending().await };
-    loop {
-        let left = Duration::from_millis(deadline.since(mono()));
-        if left.is_zero() {
-            return;
-        }
-        // Milliseconds are cut off when reading, so wake just after the deadline, not before.
-        Timer::after(left.saturating_add(Duration::from_millis(1)).min(SLICE)).await;
+    match deadline {
+        Some(deadline) => Deadline::at(deadline).await,
+        None => future::pending().await,
     }
 }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`executor`] | the one executor and its threads |
 //! | [`driver`] | the task that owns a machine |
+//! | `deadlines` | all deadlines of the process in one queue |
 //! | [`clock`], [`entropy`], [`signals`] | time, randomness and signals of the operating system |
 //! | [`systemd`] | readiness and sockets of the service manager |
 //! | [`names`] | how this machine is called |
@@ -32,6 +33,7 @@
 pub mod audit_sink;
 pub mod browser;
 pub mod clock;
+mod deadlines;
 pub mod desk;
 pub mod driver;
 pub mod entropy;

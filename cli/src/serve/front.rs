@@ -89,7 +89,7 @@ impl Front {
             }
             let entropy = entropy::draw().ok()?;
             let Arrival { id, peer, request } = arrival;
-            log::debug(&format!(
+            log::debug(format_args!(
                 "[HTTP] {} {} from {}",
                 request.head.method.as_str(),
                 request.head.path(),
@@ -124,7 +124,7 @@ impl Front {
     }
 
     fn hear(&self, notice: Notice) {
-        log::debug(&format!("[HTTP] {notice:?}"));
+        log::debug(format_args!("[HTTP] {notice:?}"));
         let counter = match notice {
             Notice::Refused { .. } => &self.refused,
             Notice::Late { .. } | Notice::NotTaken { .. } | Notice::Unanswered { .. } => &self.late,

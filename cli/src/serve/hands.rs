@@ -95,14 +95,14 @@ impl Hands<Server> for ServeHands {
     fn start(&mut self, output: <Server as Machine>::Output) {
         match output {
             Output::Fetch { effect, request } => {
-                log::debug(&format!("[OIDC] {request:?}"));
+                log::debug(format_args!("[OIDC] {request:?}"));
                 let (fetcher, inputs) = (self.tools().fetcher.clone(), self.inputs.clone());
                 spawn(async move {
                     let result = fetcher.fetch(request).await;
                     match &result {
-                        Ok(reply) => log::debug(&format!("[OIDC] {reply:?}")),
+                        Ok(reply) => log::debug(format_args!("[OIDC] {reply:?}")),
                         Err(error) => {
-                            log::debug(&format!("[OIDC] {error}"));
+                            log::debug(format_args!("[OIDC] {error}"));
                             if *error == FetchError::UntrustedCertificate
                                 && fetcher.provider().found_no_roots()
                             {

@@ -3,6 +3,7 @@
 //! Audit lines go elsewhere; nothing here is secret, and text of other parties cannot break the
 //! line or move a cursor.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use exchange_core::server::{Level, Note};
@@ -26,7 +27,7 @@ pub(crate) fn debug_on() -> bool {
 /// Writes a note.
 pub(crate) fn note(note: &Note) {
     match note.level {
-        Level::Debug => debug(&note.text),
+        Level::Debug => debug(format_args!("{}", note.text)),
         Level::Info => info(&note.text),
         Level::Warn => warn(&note.text),
         Level::Error => error(&note.text),
@@ -49,9 +50,9 @@ pub(crate) fn error(text: &str) {
 }
 
 /// What happens inside; only with `DEBUG`.
-pub(crate) fn debug(text: &str) {
+pub(crate) fn debug(text: fmt::Arguments<'_>) {
     if debug_on() {
-        line("[DEBUG] ", text);
+        line("[DEBUG] ", &text.to_string());
     }
 }
 

@@ -264,7 +264,7 @@ fn announce(
 ) {
     log::info(&format!("talosctl-oidc {} exchange server", crate::version::VERSION));
     for line in settings.describe() {
-        log::debug(&format!("[CONFIG] {line}"));
+        log::debug(format_args!("[CONFIG] {line}"));
     }
     let scheme = if material.is_some() { "https" } else { "http" };
     if material.is_none() {

@@ -7,14 +7,12 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use exchange_core::machine::Mono;
 use exchange_core::policy::{ClientIp, RateKey};
-use smol::Timer;
 
 use super::ListenLimits;
-use crate::clock;
+use crate::deadlines::Deadline;
 
 /// Numbers for metrics, shared by whoever reads them.
 #[derive(Debug, Default)]
@@ -185,9 +183,7 @@ impl Ticket {
         work: impl Future<Output = T>,
     ) -> Waited<T> {
         let mut work = pin!(work);
-        // A plain timer: thousands of these should not wake to see whether a laptop slept.
-        let left = Duration::from_millis(deadline.since(clock::mono()));
-        let mut timer = Timer::after(left);
+        let mut timer = Deadline::at(deadline);
         let mut place = Place { registry: &self.registry, key: None };
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
@@ -256,6 +252,7 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use smol::future;
 
     fn registry(all: usize, per_peer: usize) -> Arc<Registry> {
