@@ -106,12 +106,12 @@ pub(crate) enum Word {
     Interrupt {},
 }
 
-/// A certificate that begins `age` seconds ago (0 where absent) and lives `secs`.
+/// A certificate that was made `age` seconds ago (0 where absent) and lives `secs`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Life {
     #[serde(default)]
-    age: u64,
+    age: i64,
     secs: u64,
     /// The server makes the key, as old ones do.
     #[serde(default)]
@@ -185,7 +185,7 @@ fn entropy(first: u8) -> AuthorizationEntropy {
 /// The answer of an exchange server at `now`: to the request of `csr`, or with a key of its own.
 fn issue(now: Now, life: &Life, csr: Option<&str>) -> Value {
     let rng = SystemRandom::new();
-    let at = UnixTime::from_secs(now.wall.secs() - life.age);
+    let at = UnixTime::from_secs(now.wall.secs().saturating_add_signed(-life.age));
     let ca = CaCert::parse(&cert_file("ca/ed25519.crt"), at).unwrap();
     let signer = CaKey::load(&cert_file("ca/ed25519.key"), &ca, &rng).unwrap();
     let leaf = match csr {
@@ -322,19 +322,19 @@ impl Player for Play<'_> {
         }
     }
 
-    fn brief(&self, output: Output, memory: &mut Memory) -> String {
+    fn brief(output: &Output, memory: &mut Memory) -> String {
         match output {
             Output::LoadState { effect } => format!("load {}", effect.get()),
             Output::ReadIdToken { effect } => format!("read id token {}", effect.get()),
             Output::Lock { effect } => format!("lock {}", effect.get()),
             Output::ReleaseLock => "release lock".into(),
-            Output::Fetch { effect, request } => fetch(effect.get(), &request, memory),
+            Output::Fetch { effect, request } => fetch(effect.get(), request, memory),
             Output::Listen { effect, addresses } => addresses
                 .iter()
                 .fold(format!("listen {}", effect.get()), |text, at| format!("{text} {at}")),
             Output::StopListening => "stop listening".into(),
             Output::OpenBrowser { url } => format!("open browser {}", place(url.as_str())),
-            Output::Tell(notice) => format!("tell {}", told(&notice)),
+            Output::Tell(notice) => format!("tell {}", told(notice)),
             Output::Answer { request, response } => {
                 let to = response.header("location").map(place).unwrap_or_default();
                 format!("answer {}: {} {to}", request.0, response.status).trim_end().into()

@@ -18,8 +18,9 @@ use exchange_core::server::{
 use exchange_core::types::{Secret, Ttl};
 use ring::rand::SystemRandom;
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::words::{EPOCH, ISSUER, Player, Reply, Token, cert_file, effect, random};
+use crate::words::{EPOCH, ISSUER, Player, Reply, Token, cert_file, effect, random, with_tokens};
 
 /// What differs from the usual server: readers get `os:reader`, admins `os:admin`.
 #[derive(Deserialize, Default)]
@@ -35,6 +36,9 @@ pub(crate) struct Settings {
     require_csr: bool,
     /// How long keys are believed without a successful fetch.
     keys_hard_limit_secs: Option<u32>,
+    ttl_secs: Option<u64>,
+    /// Group and role.
+    rules: Option<Vec<(String, String)>>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +78,8 @@ pub(crate) struct Request {
     token: Option<Token>,
     csr: Option<String>,
     body: Option<String>,
+    /// The body as JSON, its `id_token` perhaps described.
+    json: Option<Value>,
     #[serde(default = "post")]
     method: String,
     #[serde(default = "exchange")]
@@ -134,7 +140,10 @@ fn setup(settings: &Settings) -> Setup {
     };
     let mut keys = KeyCacheConfig::default();
     keys.hard_limit_secs = settings.keys_hard_limit_secs.unwrap_or(keys.hard_limit_secs);
-    let rules = vec![rule("admins", "os:admin"), rule("readers", "os:reader")];
+    let rules = match &settings.rules {
+        Some(rules) => rules.iter().map(|(group, role)| rule(group, role)).collect(),
+        None => vec![rule("admins", "os:admin"), rule("readers", "os:reader")],
+    };
     Setup {
         generation: settings.generation,
         expect,
@@ -147,7 +156,7 @@ fn setup(settings: &Settings) -> Setup {
         rate_by_address: rate(settings.rate_by_address),
         rate_by_subject: rate(settings.rate_by_subject),
         roles: RolePolicy::new(rules, Fallback::Deny, Switches::default()).unwrap(),
-        ttl: Ttl::DEFAULT,
+        ttl: settings.ttl_secs.map_or(Ttl::DEFAULT, |secs| Ttl::from_secs(secs).unwrap()),
         ca: ca(),
         signer_trust: SignerTrust::External,
         ca_for_clients: cert_file("ca/ed25519.crt").into(),
@@ -162,17 +171,18 @@ fn setup(settings: &Settings) -> Setup {
 
 impl Request {
     fn call(&self) -> Call {
-        let body = match (&self.body, &self.token) {
-            (Some(body), None) => body.clone(),
-            (None, Some(token)) => {
+        let body = match (&self.body, &self.json, &self.token) {
+            (Some(body), None, None) => body.clone(),
+            (None, Some(json), None) => with_tokens(json.clone()).to_string(),
+            (None, None, Some(token)) => {
                 let mut body = serde_json::json!({ "id_token": token.text() });
                 if let Some(file) = &self.csr {
                     body["csr"] = cert_file(file).into();
                 }
                 body.to_string()
             }
-            (None, None) => String::new(),
-            (Some(_), Some(_)) => panic!("a request has either body or token"),
+            (None, None, None) => String::new(),
+            _ => panic!("a request has one of body, json and token"),
         };
         let mut headers = Headers::default();
         headers.push("host", b"oidc.example.com");
@@ -238,19 +248,19 @@ impl Player for Play<'_> {
         }
     }
 
-    fn brief(&self, output: Output, memory: &mut Memory) -> String {
+    fn brief(output: &Output, memory: &mut Memory) -> String {
         match output {
             Output::Fetch { effect, request } => {
                 assert!(request.post.is_none(), "the server only reads from the provider");
                 format!("fetch {} {}", effect.get(), request.url.as_str())
             }
             Output::Sign { effect, tbs, generation, .. } => {
-                memory.to_sign.insert(effect.get(), tbs);
+                memory.to_sign.insert(effect.get(), tbs.clone());
                 format!("sign {} of generation {generation}", effect.get())
             }
             Output::Respond { id, audit, response } => {
-                let text = answer(id.0, &audit, &response);
-                memory.events.insert(id.0, audit);
+                let text = answer(id.0, audit, response);
+                memory.events.insert(id.0, audit.clone());
                 text
             }
             Output::SaveKeys(_) => "save keys".into(),

@@ -29,13 +29,26 @@ pub(crate) struct Step<W> {
     /// What happens; nothing but time where it is absent.
     pub(crate) input: Option<W>,
     /// The orders in brief.
-    expect: Vec<String>,
+    expect: Option<Vec<String>>,
+    /// Or orders that must not be among them: of a fault that is known by them alone.
+    never: Option<Vec<String>>,
 }
 
 impl<W> Step<W> {
     pub(crate) fn now(&self) -> Now {
         let wall = self.wall.unwrap_or(EPOCH + self.at / 1000);
         Now { mono: Mono::from_millis(self.at), wall: UnixTime::from_secs(wall) }
+    }
+
+    fn judge(&self, found: &Vec<String>) -> Result<(), String> {
+        match (&self.expect, &self.never) {
+            (Some(expect), None) => vectors::same(found, expect),
+            (None, Some(never)) => match found.iter().find(|order| never.contains(order)) {
+                Some(order) => Err(format!("{order:?}, which must not be")),
+                None => Ok(()),
+            },
+            _ => Err("exactly one of expect and never belongs here".into()),
+        }
     }
 }
 
@@ -52,11 +65,7 @@ pub(crate) trait Player {
         word: &Self::Word,
         memory: &Self::Memory,
     ) -> <Self::Machine as Machine>::Input;
-    fn brief(
-        &self,
-        output: <Self::Machine as Machine>::Output,
-        memory: &mut Self::Memory,
-    ) -> String;
+    fn brief(output: &<Self::Machine as Machine>::Output, memory: &mut Self::Memory) -> String;
 }
 
 /// Plays the steps on two machines: the orders of one are taken after each step and compared, those
@@ -74,14 +83,14 @@ pub(crate) fn play<P: Player>(player: &P, steps: &[Step<P::Word>]) -> Result<(),
             }
         }
         let found: Vec<String> = std::iter::from_fn(|| prompt.poll_output())
-            .map(|output| player.brief(output, &mut memory))
+            .map(|output| P::brief(&output, &mut memory))
             .collect();
-        vectors::same(&found, &step.expect).map_err(|why| format!("step {}: {why}", number + 1))?;
+        step.judge(&found).map_err(|why| format!("step {}: {why}", number + 1))?;
         said.extend(found);
     }
     let mut memory = P::Memory::default();
     let late: Vec<String> = std::iter::from_fn(|| late.poll_output())
-        .map(|output| player.brief(output, &mut memory))
+        .map(|output| P::brief(&output, &mut memory))
         .collect();
     vectors::same(&late, &said).map_err(|why| format!("taken at the end: {why}"))
 }
@@ -167,7 +176,7 @@ impl Reply {
 }
 
 /// An `id_token` that is described becomes the token.
-fn with_tokens(mut json: Value) -> Value {
+pub(crate) fn with_tokens(mut json: Value) -> Value {
     if let Some(token) = json.get_mut("id_token").filter(|token| token.is_object()) {
         let signed: Signed = serde_json::from_value(token.clone()).unwrap();
         *token = Token::Signed(signed).text().into();

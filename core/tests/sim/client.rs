@@ -8,12 +8,28 @@ use exchange_core::login::{
 use exchange_core::oidc::scopes::Scopes;
 use exchange_core::pki::ClientCertificate;
 use exchange_core::talosconfig::{MakeCurrent, NewContext, Talosconfig, set_context};
+use exchange_core::types::Secret;
 
 use crate::provider::{AUDIENCE, ISSUER};
 
-pub const SERVER: &str = "https://exchange.example.com";
+pub const SERVER: &str = "https://oidc.example.com";
 /// What the person had before, and must still have.
 const OWN: &str = "# mine\ncontext: other\ncontexts:\n    other:\n        nodes: [10.9.9.9]\n";
+
+/// How the person of a client logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Browser,
+    Device,
+    DeviceOrBrowser,
+}
+
+/// The context in the file, as it was read when it was written.
+pub struct Held {
+    pub certificate: ClientCertificate,
+    crt: String,
+    key: String,
+}
 
 pub struct Client {
     pub machine: Option<LoginMachine>,
@@ -22,20 +38,24 @@ pub struct Client {
     pub clock: i64,
     pub disk_full: bool,
     pub store: Option<String>,
-    pub talosconfig: String,
-    /// Parameters of the address that the person was shown.
+    pub way: Way,
+    pub held: Option<Held>,
+    talosconfig: String,
+    /// Parameters of the address that the person was shown, or the code.
     pub shown: Option<String>,
     pub token: Option<String>,
 }
 
 impl Client {
-    pub fn new() -> Self {
+    pub fn new(way: Way) -> Self {
         Self {
             machine: None,
             run: 0,
             clock: 0,
             disk_full: false,
             store: None,
+            way,
+            held: None,
             talosconfig: OWN.into(),
             shown: None,
             token: None,
@@ -53,7 +73,11 @@ impl Client {
             scopes: Scopes::default(),
             policy: Default::default(),
             skew_secs: 60,
-            flow: Flow::Browser(BrowserSettings::default()),
+            flow: match self.way {
+                Way::Browser => Flow::Browser(BrowserSettings::default()),
+                Way::Device => Flow::Device,
+                Way::DeviceOrBrowser => Flow::DeviceOr(BrowserSettings::default()),
+            },
         };
         let settings = LoginSettings {
             context: "oidc".parse().unwrap(),
@@ -73,10 +97,8 @@ impl Client {
     }
 
     pub fn context(&self) -> Option<ExistingContext> {
-        let file = Talosconfig::parse(&self.talosconfig).ok()?;
-        let context = file.context("oidc")?;
-        let (certificate, key) = (context.crt_pem().ok()??, context.key_pem().ok()??);
-        Some(ExistingContext { certificate, key })
+        let held = self.held.as_ref()?;
+        Some(ExistingContext { certificate: held.crt.clone(), key: Secret::from(held.key.clone()) })
     }
 
     /// The file with the new certificate in it.
@@ -92,25 +114,27 @@ impl Client {
         set_context(&self.talosconfig, &write.context, &new, current).unwrap().to_string()
     }
 
-    /// The certificate in the file.
-    pub fn certificate(&self) -> Option<ClientCertificate> {
-        ClientCertificate::parse(&self.context()?.certificate).ok()
+    /// Puts this text in the place of the file.
+    pub fn replace(&mut self, text: String) -> Result<(), String> {
+        self.held = read(&text).map_err(|why| format!("the talosconfig is torn: {why}"))?;
+        self.talosconfig = text;
+        Ok(())
     }
+}
 
-    /// The file reads, key and certificate belong together, and what is not ours is there.
-    pub fn check(&self) -> Result<(), String> {
-        let torn = |why: &str| Err(format!("the talosconfig is torn: {why}"));
-        let Ok(file) = Talosconfig::parse(&self.talosconfig) else { return torn("unreadable") };
-        let other = file.context("other").is_some_and(|other| other.nodes == ["10.9.9.9"]);
-        if !other || !self.talosconfig.starts_with("# mine\n") {
-            return torn("what belongs to its user is gone");
-        }
-        let Some(context) = file.context("oidc") else { return Ok(()) };
-        let (Ok(Some(crt)), Ok(Some(key))) = (context.crt_pem(), context.key_pem()) else {
-            return torn("half a context");
-        };
-        let fits = ClientCertificate::parse(&crt)
-            .is_ok_and(|crt| crt.matches_key(key.expose_str().unwrap()).is_ok());
-        if fits { Ok(()) } else { torn("key and certificate differ") }
+/// The file reads, key and certificate belong together, and what is not ours is there.
+fn read(text: &str) -> Result<Option<Held>, &'static str> {
+    let file = Talosconfig::parse(text).map_err(|_| "unreadable")?;
+    let other = file.context("other").is_some_and(|other| other.nodes == ["10.9.9.9"]);
+    if !other || !text.starts_with("# mine\n") {
+        return Err("what belongs to its user is gone");
     }
+    let Some(context) = file.context("oidc") else { return Ok(None) };
+    let (Ok(Some(crt)), Ok(Some(key))) = (context.crt_pem(), context.key_pem()) else {
+        return Err("half a context");
+    };
+    let key = key.expose_str().unwrap().to_owned();
+    let certificate = ClientCertificate::parse(&crt).map_err(|_| "no certificate")?;
+    certificate.matches_key(&key).map_err(|_| "key and certificate differ")?;
+    Ok(Some(Held { certificate, crt, key }))
 }

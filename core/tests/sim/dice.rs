@@ -28,4 +28,9 @@ impl Dice {
         bytes.fill_with(|| self.next() as u8);
         Entropy::new(bytes)
     }
+
+    /// A byte as often as it takes: this is how scripts write randomness down.
+    pub fn byte(&mut self) -> u8 {
+        self.roll(250) as u8
+    }
 }

@@ -18,10 +18,11 @@ use exchange_core::server::setup::ClientFacts;
 use exchange_core::server::{Call, Connections, Door, Input, Server, Setup, SignError};
 use exchange_core::types::Ttl;
 use ring::rand::SystemRandom;
+use serde_json::{Value, json};
 
-use crate::model::{KEYS_SECS, Request};
+use crate::model::{KEYS_SECS, Limit, Request};
 use crate::provider::{AUDIENCE, ISSUER};
-use crate::world::{EPOCH, Peer};
+use crate::world::{BY_ADDRESS, BY_SUBJECT, EPOCH, Peer};
 
 pub static CA: LazyLock<(CaCert, CaKey, String)> = LazyLock::new(|| {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/cert/ca/");
@@ -48,12 +49,13 @@ pub struct Host {
     pub open: BTreeMap<u64, (Peer, Request)>,
     pub signer_works: bool,
     chain: Chain,
-    ttl: u64,
-    limit: Option<(u32, u64)>,
+    pub ttl: u64,
+    by_address: Option<Limit>,
+    by_subject: Option<Limit>,
 }
 
 impl Host {
-    pub fn new(ttl: u64, limit: Option<(u32, u64)>) -> Self {
+    pub fn new(ttl: u64, by_address: Option<Limit>, by_subject: Option<Limit>) -> Self {
         Self {
             server: None,
             run: 0,
@@ -64,7 +66,8 @@ impl Host {
             signer_works: true,
             chain: Chain::default(),
             ttl,
-            limit,
+            by_address,
+            by_subject,
         }
     }
 
@@ -76,6 +79,14 @@ impl Host {
         self.disk.keys.clone().map(Input::SavedKeys)
     }
 
+    /// Puts this moment on the saved keys, whenever they were fetched.
+    pub fn date_saved_keys(&mut self, wall: UnixTime) {
+        let Some(keys) = &mut self.disk.keys else { return };
+        let mut lines: Vec<Vec<u8>> = keys.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        lines[2] = wall.secs().to_string().into_bytes();
+        *keys = lines.join(&b'\n');
+    }
+
     /// The machine is gone; who waited for it.
     pub fn stop(&mut self) -> Vec<Peer> {
         self.server = None;
@@ -83,24 +94,43 @@ impl Host {
         std::mem::take(&mut self.open).into_values().map(|(peer, _)| peer).collect()
     }
 
-    pub fn setup(&self) -> Setup {
-        let rule = |group: &str, role: &str| {
-            Rule::new("groups".parse().unwrap(), group, [role], false, None).unwrap()
-        };
-        let rules = if self.narrow {
-            vec![rule("admins", "os:reader")]
+    /// Group and role, as configured now.
+    fn rules(&self) -> &'static [(&'static str, &'static str)] {
+        if self.narrow {
+            &[("admins", "os:reader")]
         } else {
-            vec![rule("admins", "os:admin"), rule("readers", "os:reader")]
+            &[("admins", "os:admin"), ("readers", "os:reader")]
+        }
+    }
+
+    /// The configuration in the words of a script.
+    pub fn settings(&self) -> Value {
+        json!({
+            "generation": self.run,
+            "keys_hard_limit_secs": KEYS_SECS,
+            "rate_by_address": [BY_ADDRESS.0, BY_ADDRESS.1 / 1000],
+            "rate_by_subject": [BY_SUBJECT.0, BY_SUBJECT.1 / 1000],
+            "rules": self.rules(),
+            "ttl_secs": self.ttl,
+        })
+    }
+
+    pub fn setup(&self) -> Setup {
+        let rule = |(group, role): &(&str, &str)| {
+            Rule::new("groups".parse().unwrap(), group, [*role], false, None).unwrap()
         };
-        let limit = self.limit.map(|(count, millis)| RateLimit::new(count, millis).unwrap());
+        let limit = |limit: Option<Limit>| {
+            limit.map(|Limit(count, millis)| RateLimit::new(count as u32, millis).unwrap())
+        };
+        let rules = self.rules().iter().map(rule).collect();
         Setup {
             generation: self.run,
             expect: Expectations::new(ISSUER.parse().unwrap(), AUDIENCE.parse().unwrap()),
             keys: KeyCacheConfig { hard_limit_secs: KEYS_SECS as u32, ..KeyCacheConfig::default() },
             allowlist: Allowlist::off(),
             trusted_proxies: TrustedProxies::none(),
-            rate_by_address: limit,
-            rate_by_subject: None,
+            rate_by_address: limit(self.by_address),
+            rate_by_subject: limit(self.by_subject),
             roles: RolePolicy::new(rules, Fallback::Deny, Switches::default()).unwrap(),
             ttl: Ttl::from_secs(self.ttl).unwrap(),
             ca: CA.0.clone(),
@@ -155,11 +185,13 @@ impl Host {
 }
 
 pub fn call(id: u64, address: u8, body: Vec<u8>, entropy: Entropy<80>) -> Call {
+    let mut headers = Headers::default();
+    headers.push("host", b"oidc.example.com");
     let head = RequestHead {
         method: Method::Post,
         target: "/exchange".into(),
         version: Version::Http11,
-        headers: Headers::default(),
+        headers,
     };
     Call {
         id: RequestId(id),

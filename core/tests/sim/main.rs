@@ -4,8 +4,10 @@
 //! every certificate is held against it, the audit log on the fake disk is read, and when the
 //! faults stop everybody who may must end with a valid certificate.
 //!
+//! A seed that fails is printed, and becomes a case of `vectors/script` in `target/sim`.
+//!
 //! ```sh
-//! SIMULATION_SEEDS=100000 cargo test --profile sim -p exchange-core --test sim nobody
+//! SIMULATION_SEEDS=100000 cargo test --profile sim -p exchange-core --test sim nobody -- --nocapture
 //! SIMULATION_SEED=17 cargo test -p exchange-core --test sim one -- --nocapture   # one again, told
 //! ```
 
@@ -21,62 +23,95 @@
     reason = "a failing test should stop at the line that failed"
 )]
 
+#[path = "../script/case.rs"]
+mod case;
 mod client;
+mod counts;
 mod dice;
 mod host;
+#[path = "../script/login.rs"]
+mod login;
 mod model;
+mod person;
+mod plant;
 mod provider;
+#[path = "../script/server.rs"]
+mod server;
+mod serving;
+mod tape;
+mod trouble;
+mod vector;
+#[path = "../vectors/mod.rs"]
+mod vectors;
+#[path = "../script/words.rs"]
+mod words;
 mod world;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use world::{Plant, World};
+use counts::{Counts, KINDS, Kind};
+use plant::Plant;
+use world::World;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+fn panic_text(panic: &Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_else(|| "a panic".into())
+}
+
 /// Runs a world; what is wrong with it, if anything.
-fn run(seed: u64, plant: Plant) -> Result<u64, String> {
-    let world = || World::new(seed, plant).run();
-    catch_unwind(AssertUnwindSafe(world)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text.unwrap_or_else(|| "a panic".into()))
-    })
+fn run(world: &mut World) -> Result<u64, String> {
+    catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|panic| Err(panic_text(&panic)))
+}
+
+/// Worlds are taken by as many threads as there are processors, until one fails.
+fn many(seeds: u64) -> Result<Counts, (u64, String)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (next, failed, all) = (AtomicU64::new(0), Mutex::new(None), Mutex::new(Counts::none()));
+    let work = || {
+        let mut counts = Counts::none();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds || failed.lock().unwrap().is_some() {
+                return all.lock().unwrap().merge(&counts);
+            }
+            let mut world = World::new(seed, Plant::None);
+            if let Err(fault) = run(&mut world) {
+                failed.lock().unwrap().get_or_insert((seed, fault));
+            }
+            counts.merge(&world.counts);
+        }
+    };
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    match failed.into_inner().unwrap() {
+        Some(failed) => Err(failed),
+        None => Ok(all.into_inner().unwrap()),
+    }
 }
 
 #[test]
 fn nobody_holds_what_the_model_does_not_allow() {
     let seeds = number("SIMULATION_SEEDS").unwrap_or(300);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (next, issued, failed) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || !failed.lock().unwrap().is_empty() {
-                        return;
-                    }
-                    match run(seed, Plant::None) {
-                        Ok(count) => drop(issued.fetch_add(count, Ordering::Relaxed)),
-                        Err(fault) => failed.lock().unwrap().push((seed, fault)),
-                    }
-                }
-            });
-        }
+    let counts = many(seeds).unwrap_or_else(|(seed, fault)| {
+        let files = vector::write(seed, Plant::None);
+        panic!(
+            "seed {seed}: {fault}{files}\n\
+             told step by step: SIMULATION_SEED={seed} cargo test -p exchange-core --test sim one -- --nocapture"
+        )
     });
-    let failed = failed.into_inner().unwrap();
-    assert!(
-        failed.is_empty(),
-        "{failed:?}: again with SIMULATION_SEED={} cargo test -p exchange-core --test sim one -- --nocapture",
-        failed[0].0
-    );
-    let issued = issued.into_inner();
+    let issued = counts.of(Kind::Admin) + counts.of(Kind::Reader);
     println!("{seeds} worlds, {issued} certificates");
+    KINDS.iter().for_each(|(kind, words)| println!("{:>9}  {words}", counts.of(*kind)));
     assert!(issued > seeds, "worlds in which nothing happens prove nothing: {issued}");
+    let missing = counts.missing();
+    assert!(seeds < 300 || missing.is_empty(), "never happened: {missing:?}");
 }
 
 /// One world, told step by step.
@@ -85,9 +120,15 @@ fn one() {
     let seed = number("SIMULATION_SEED").unwrap_or(0);
     let mut world = World::new(seed, Plant::None);
     world.told = number("SIMULATION_SEED").is_some();
-    let first = world.run();
+    let first = run(&mut world);
     assert!(first.is_ok(), "seed {seed}: {first:?}");
-    assert_eq!(run(seed, Plant::None), first, "the same seed is the same world");
+    let again = run(&mut World::new(seed, Plant::None));
+    assert_eq!(again, first, "the same seed is the same world");
+}
+
+/// The first world in which a planted fault shows.
+fn found(plant: Plant) -> Option<(u64, String)> {
+    (0..1000).find_map(|seed| Some((seed, run(&mut World::new(seed, plant)).err()?)))
 }
 
 /// A simulation that finds nothing may be one that cannot: each planted fault must be found.
@@ -98,15 +139,47 @@ fn planted_faults_are_found() {
         (Plant::LineLost, "audit chain"),
         (Plant::ModelOfAnotherTtl, "lives too long"),
         (Plant::RotationIgnored, "key that was withdrawn"),
+        (Plant::SavedKeysFresh, "key that was withdrawn"),
         (Plant::ReloadIgnored, "roles"),
-        (Plant::LimitOff, "too many"),
+        (Plant::LimitOff, "too many requests"),
+        (Plant::SubjectLimitOff, "too many certificates"),
+        (Plant::NoSignaturePanic, "as planted"),
         (Plant::TornWrite, "torn"),
         (Plant::NeverCalm, "never got"),
     ] {
-        let found = (0..1000).find_map(|seed| run(seed, plant).err());
+        let found = found(plant);
         assert!(
-            found.as_ref().is_some_and(|fault| fault.contains(telling)),
+            found.as_ref().is_some_and(|(_, fault)| fault.contains(telling)),
             "{plant:?}: {found:?}"
         );
+    }
+}
+
+/// A fault of a machine becomes a script that fails with the fault, passes without it, and holds
+/// little else.
+#[test]
+fn a_failing_seed_becomes_a_vector() {
+    for plant in
+        [Plant::ReloadIgnored, Plant::LimitOff, Plant::SubjectLimitOff, Plant::NoSignaturePanic]
+    {
+        let (seed, _) = found(plant).unwrap();
+        let vectors = vector::vectors(seed, plant);
+        let [vector] = &vectors[..] else { panic!("{plant:?}: one machine is at fault") };
+        assert!(vector.fails);
+        assert_eq!(vector::check(&vector.case), Ok(()), "{plant:?}: without the fault");
+        let with = catch_unwind(|| vector::check(&vector::with_fault(&vector.case, plant)));
+        assert!(!matches!(with, Ok(Ok(()))), "{plant:?}: with the fault it passes");
+        let steps = vector.case["server"]["steps"].as_array().unwrap().len();
+        assert!(steps <= 20, "{plant:?}: {steps} steps");
+    }
+}
+
+/// Whatever a world does to its machines can be written down: the scripts say the same.
+#[test]
+fn every_run_is_a_script() {
+    for seed in 0..30 {
+        for vector in vector::vectors(seed, Plant::None) {
+            assert_eq!(vector::check(&vector.case), Ok(()), "seed {seed}, {:?}", vector.who);
+        }
     }
 }

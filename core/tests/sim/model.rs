@@ -8,9 +8,11 @@ use crate::provider::ADVERSARY;
 
 /// Tolerance for the clocks of provider and server, in seconds.
 const SKEW: u64 = 60;
-/// Seconds that keys are believed, and what a fetch may take on top.
+/// Seconds that keys are believed.
 pub const KEYS_SECS: u64 = 300;
-const FETCH_SECS: u64 = 15;
+/// Longest time from the check of a token to the answer, in milliseconds: a signature, and the
+/// second that an age is rounded by.
+const ANSWER_MILLIS: u64 = 11_000;
 
 /// What a token says, and who signed it.
 #[derive(Clone, Debug)]
@@ -34,40 +36,65 @@ pub struct Request {
     pub narrow: Vec<bool>,
 }
 
+/// So many in so many milliseconds.
+#[derive(Clone, Copy)]
+pub struct Limit(pub usize, pub u64);
+
+impl Limit {
+    fn holds(self, times: &[u64]) -> bool {
+        let fits = |end: &u64| {
+            let inside = |at: &&u64| **at <= *end && **at + self.1 > *end;
+            times.iter().filter(inside).count() <= self.0
+        };
+        times.iter().all(fits)
+    }
+}
+
 pub struct Model {
     pub ttl: u64,
-    pub limit: usize,
-    pub window_millis: u64,
+    pub by_address: Limit,
+    pub by_subject: Limit,
     pub tokens: BTreeMap<String, Facts>,
-    /// When each key was withdrawn, in milliseconds; absent while it is published.
-    pub withdrawn: BTreeMap<usize, u64>,
-    /// Whether the server's wall clock was set: it decides how old saved keys are.
-    pub keys_by_wall: bool,
+    /// Until when the server may believe each key, in milliseconds.
+    believed: BTreeMap<usize, u64>,
+    /// Key and wall clock of the document that the server saved last.
+    saved: Option<(usize, u64)>,
     admitted: BTreeMap<u8, Vec<u64>>,
+    given: BTreeMap<String, Vec<u64>>,
 }
 
 impl Model {
-    pub fn new(ttl: u64, limit: usize, window_millis: u64) -> Self {
-        let (tokens, withdrawn, admitted) = Default::default();
-        let keys_by_wall = false;
-        Self { ttl, limit, window_millis, tokens, withdrawn, keys_by_wall, admitted }
+    pub fn new(ttl: u64, by_address: Limit, by_subject: Limit) -> Self {
+        let (tokens, believed, admitted, given) = Default::default();
+        Self { ttl, by_address, by_subject, tokens, believed, saved: None, admitted, given }
     }
 
-    /// Limits live in the memory of the server.
-    pub fn restarted(&mut self) {
+    /// The server has read that this key is the provider's, and no other.
+    pub fn learned(&mut self, key: usize, millis: u64, wall: u64) {
+        self.believed.values_mut().for_each(|until| *until = millis.min(*until));
+        self.believed.insert(key, millis + KEYS_SECS * 1000);
+        self.saved = Some((key, wall));
+    }
+
+    /// Limits live in the memory of the server; keys on its disk are as old as its clock says.
+    /// Whether they count.
+    pub fn restarted(&mut self, millis: u64, wall: u64) -> Option<bool> {
         self.admitted.clear();
+        self.given.clear();
+        self.believed.clear();
+        let (key, at) = self.saved?;
+        let age = wall.checked_sub(at).filter(|age| *age <= KEYS_SECS);
+        if let Some(age) = age {
+            self.believed.insert(key, millis + (KEYS_SECS - age) * 1000);
+        }
+        Some(age.is_some())
     }
 
     /// A request was not refused for coming too often.
     pub fn admitted(&mut self, request: &Request) -> Result<(), String> {
         let times = self.admitted.entry(request.address).or_default();
         times.push(request.arrived);
-        let window = self.window_millis;
-        let fits = |end: &u64| {
-            let inside = |at: &&u64| **at <= *end && **at + window > *end;
-            times.iter().filter(inside).count() <= self.limit
-        };
-        if times.iter().all(fits) {
+        if self.by_address.holds(times) {
             return Ok(());
         }
         Err(format!("too many requests of {} in a window", request.address))
@@ -83,17 +110,19 @@ impl Model {
     }
 
     /// Whether this certificate may have been given out, at that millisecond.
-    pub fn judge(&self, request: &Request, cert: &str, millis: u64) -> Result<(), String> {
-        let certificate = ClientCertificate::parse(cert).map_err(|error| error.to_string())?;
+    pub fn judge(
+        &mut self,
+        request: &Request,
+        certificate: &ClientCertificate,
+        millis: u64,
+    ) -> Result<(), String> {
         let facts = self.tokens.get(&request.token).ok_or("a token that nobody made")?;
         if facts.key == ADVERSARY || !facts.ours {
             return Err(format!("a token that does not count: {facts:?}"));
         }
-        if let Some(at) = self.withdrawn.get(&facts.key)
-            && !self.keys_by_wall
-            && millis > at + (KEYS_SECS + FETCH_SECS) * 1000
-        {
-            return Err(format!("a key that was withdrawn {} ms ago", millis - at));
+        let until = self.believed.get(&facts.key).ok_or("a key that was withdrawn long ago")?;
+        if millis > until + ANSWER_MILLIS {
+            return Err(format!("a key that was withdrawn or too old {} ms ago", millis - until));
         }
         let (first, last) = request.walls;
         if first >= facts.expires + SKEW || facts.issued > last + SKEW {
@@ -111,6 +140,13 @@ impl Model {
             let over = certificate.not_after().secs() - last - self.ttl;
             return Err(format!("lives too long, by {over} s"));
         }
-        Ok(())
+        // Counted when the token was checked, which is somewhat before the answer.
+        let Limit(count, window) = self.by_subject;
+        let times = self.given.entry(facts.subject.clone()).or_default();
+        times.push(millis);
+        if Limit(count, window - ANSWER_MILLIS).holds(times) {
+            return Ok(());
+        }
+        Err(format!("too many certificates of {} in a window", facts.subject))
     }
 }

@@ -8,8 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use exchange_core::http::form::Form;
 use ring::digest::{SHA256, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::counts::{Counts, Kind};
 use crate::model::{Facts, Model};
 
 pub const ISSUER: &str = "https://idp.example.com/realms/talos";
@@ -39,6 +40,8 @@ pub struct Provider {
     pub barred: Vec<bool>,
     pub token_life: u64,
     codes: BTreeMap<String, Asked>,
+    /// Device codes, and who has approved them.
+    devices: BTreeMap<String, Option<usize>>,
     /// The one refresh token of each person that still works.
     sessions: BTreeMap<usize, String>,
     minted: u64,
@@ -47,14 +50,15 @@ pub struct Provider {
 impl Provider {
     pub fn new(groups: Vec<usize>, token_life: u64) -> Self {
         let barred = vec![false; groups.len()];
-        let (codes, sessions) = (BTreeMap::new(), BTreeMap::new());
-        Self { up: true, key: 0, groups, barred, token_life, codes, sessions, minted: 0 }
+        let (codes, devices, sessions) = Default::default();
+        Self { up: true, key: 0, groups, barred, token_life, codes, devices, sessions, minted: 0 }
     }
 
     pub fn metadata() -> String {
         json!({
             "issuer": ISSUER, "authorization_endpoint": format!("{ISSUER}/auth"),
             "token_endpoint": format!("{ISSUER}/token"), "jwks_uri": format!("{ISSUER}/keys"),
+            "device_authorization_endpoint": format!("{ISSUER}/device"),
         })
         .to_string()
     }
@@ -86,27 +90,80 @@ impl Provider {
         Some(code)
     }
 
+    /// The device authorization endpoint. Secret and shown code are one here.
+    pub fn device(&mut self) -> String {
+        self.minted += 1;
+        let code = format!("device-{}", self.minted);
+        self.devices.insert(code.clone(), None);
+        json!({
+            "device_code": code, "user_code": code, "expires_in": 120, "interval": 5,
+            "verification_uri": format!("{ISSUER}/code"),
+        })
+        .to_string()
+    }
+
+    /// The person types the code and agrees.
+    pub fn approve(&mut self, user: usize, code: &str) {
+        if self.up && !self.barred[user] {
+            self.devices.insert(code.to_owned(), Some(user));
+        }
+    }
+
     /// The token endpoint: status and body.
-    pub fn token(&mut self, form: &Form, now: u64, model: &mut Model) -> (u16, String) {
+    pub fn token(
+        &mut self,
+        form: &Form,
+        now: u64,
+        model: &mut Model,
+        counts: &mut Counts,
+    ) -> (u16, String) {
         let field = |name| form.get(name).ok().flatten().unwrap_or_default();
         let refused = (400, json!({"error": "invalid_grant"}).to_string());
         let (user, nonce) = match field("grant_type") {
             "authorization_code" => {
-                let Some(asked) = self.codes.remove(field("code")) else { return refused };
+                let Some(asked) = self.codes.remove(field("code")) else {
+                    counts.add(Kind::Refused);
+                    return refused;
+                };
                 let challenge = B64.encode(digest(&SHA256, field("code_verifier").as_bytes()));
                 if challenge != asked.challenge {
                     return refused;
                 }
+                counts.add(Kind::Browser);
                 (asked.user, Some(asked.nonce))
+            }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                let code = field("device_code");
+                match self.devices.get(code) {
+                    None => return refused,
+                    Some(None) => {
+                        counts.add(Kind::Pending);
+                        self.minted += 1;
+                        let error = ["authorization_pending", "slow_down"];
+                        let error = error[usize::from(self.minted.is_multiple_of(5))];
+                        return (400, json!({ "error": error }).to_string());
+                    }
+                    Some(Some(user)) => {
+                        let user = *user;
+                        self.devices.remove(code);
+                        counts.add(Kind::Device);
+                        (user, None)
+                    }
+                }
             }
             _ => {
                 let used = field("refresh_token");
                 let user = self.sessions.iter().find(|(_, token)| *token == used);
-                let Some(user) = user.map(|(user, _)| *user) else { return refused };
+                let Some(user) = user.map(|(user, _)| *user) else {
+                    counts.add(Kind::Refused);
+                    return refused;
+                };
+                counts.add(Kind::Refreshed);
                 (user, None)
             }
         };
         if self.barred[user] {
+            counts.add(Kind::Refused);
             return refused;
         }
         self.minted += 1;
@@ -151,4 +208,13 @@ pub fn mint(facts: &Facts, nonce: Option<&str>, number: u64, model: &mut Model) 
     let token = format!("{signing}.{}", B64.encode(KEYS[facts.key].sign(signing.as_bytes())));
     model.tokens.insert(token.clone(), facts.clone());
     token
+}
+
+/// The token in the words of a script, where somebody made it.
+pub fn describe(token: &str, model: &Model) -> Option<Value> {
+    let facts = model.tokens.get(token)?;
+    let part = |number| B64.decode(token.split('.').nth(number)?).ok();
+    let json = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).ok();
+    let (header, claims) = (part(0).and_then(json)?, part(1).and_then(json)?);
+    Some(json!({ "key": facts.key + 1, "kid": header["kid"], "claims": claims }))
 }
