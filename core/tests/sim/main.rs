@@ -54,6 +54,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use counts::{Counts, KINDS, Kind};
 use plant::Plant;
+use serde_json::Value;
 use world::World;
 
 fn number(name: &str) -> Option<u64> {
@@ -100,7 +101,7 @@ fn many(seeds: u64) -> Result<Counts, (u64, String)> {
 fn nobody_holds_what_the_model_does_not_allow() {
     let seeds = number("SIMULATION_SEEDS").unwrap_or(300);
     let counts = many(seeds).unwrap_or_else(|(seed, fault)| {
-        let files = vector::write(seed, Plant::None);
+        let files = vector::write("sim", seed, Plant::None);
         panic!(
             "seed {seed}: {fault}{files}\n\
              told step by step: SIMULATION_SEED={seed} cargo test -p exchange-core --test sim one -- --nocapture"
@@ -169,6 +170,10 @@ fn a_failing_seed_becomes_a_vector() {
         assert_eq!(vector::check(&vector.case), Ok(()), "{plant:?}: without the fault");
         let with = catch_unwind(|| vector::check(&vector::with_fault(&vector.case, plant)));
         assert!(!matches!(with, Ok(Ok(()))), "{plant:?}: with the fault it passes");
+        let line = vector::write("planted", seed, plant);
+        let path = line.split(['=', ' ']).find(|word| word.ends_with(".json")).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), vector.case);
         let steps = vector.case["server"]["steps"].as_array().unwrap().len();
         assert!(steps <= 20, "{plant:?}: {steps} steps");
     }

@@ -64,27 +64,24 @@ pub fn vectors(seed: u64, plant: Plant) -> Vec<Vector> {
     .collect()
 }
 
-/// Writes them to `target/sim`; what to say about them.
-pub fn write(seed: u64, plant: Plant) -> String {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../sim");
+/// Writes them to a folder beside the build; what to say about them.
+pub fn write(folder: &str, seed: u64, plant: Plant) -> String {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("..").join(folder);
     std::fs::create_dir_all(&folder).unwrap();
     let folder = folder.canonicalize().unwrap();
-    let mut text = String::new();
-    for Vector { who, case, fails } in vectors(seed, plant) {
+    let line = |Vector { who, case, fails }: Vector| {
         let name = match who {
             Who::Server => format!("server-seed-{seed}.json"),
             Who::Client(index) => format!("login-seed-{seed}-{index}.json"),
         };
         let path = folder.join(name);
-        std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&case).unwrap()))
-            .unwrap();
-        let what = if fails { "fails in" } else { "what a machine was told is in" };
-        text = format!(
-            "{text}\n{what} {0}; SCRIPT={0} cargo test -p exchange-core --test script",
-            path.display()
-        );
-    }
-    text
+        let text = serde_json::to_string_pretty(&case).unwrap();
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        let what = if fails { "the fault" } else { "what one machine was told" };
+        let path = path.display();
+        format!("\n{what}: SCRIPT={path} cargo test -p exchange-core --test script")
+    };
+    vectors(seed, plant).into_iter().map(line).collect()
 }
 
 /// The case as the files have it.
