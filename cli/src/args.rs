@@ -344,7 +344,7 @@ pub(crate) struct Login {
     /// Path of the talosconfig [default: $TALOSCONFIG, else ~/.talos/config]
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_TALOSCONFIG")]
     pub(crate) talosconfig: Option<PathBuf>,
-    /// PEM file of the only authority to trust for the exchange server
+    /// PEM file of the only authority to trust for the exchange server, or of its own certificate
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_SERVER_CA")]
     pub(crate) server_ca: Option<PathBuf>,
     /// PEM file of an authority to trust for the provider, besides the system's

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_rustls::TlsConnector;
-use futures_rustls::pki_types::ServerName;
+use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::RootCertStore;
 use futures_rustls::rustls::client::WebPkiServerVerifier;
 use futures_rustls::rustls::client::danger::ServerCertVerifier;
@@ -15,7 +15,7 @@ use futures_rustls::rustls::version::{TLS12, TLS13};
 use smol::net::TcpStream;
 
 use super::stream::Inner;
-use super::verify::{AcceptAnything, PinnedAuthority};
+use super::verify::{AcceptAnything, Given, PinnedAuthority};
 use super::{HTTP_1_1, Stream, TlsError, pem, provider};
 
 /// Which authorities decide about a server.
@@ -23,7 +23,7 @@ use super::{HTTP_1_1, Stream, TlsError, pem, provider};
 pub enum ClientRoots<'a> {
     /// The system's bundle, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     System,
-    /// The system's bundle and these, in PEM.
+    /// The system's bundle and these, in PEM: authorities, or the server's own certificate.
     SystemPlus(&'a [u8]),
     /// These in PEM, and nothing else.
     Only(&'a [u8]),
@@ -34,8 +34,8 @@ pub enum ClientRoots<'a> {
 pub enum Verification {
     /// Chain to a root, name, validity.
     Full,
-    /// Chain to the authority with this SHA-256 of its DER, which the server has to send along;
-    /// name and validity as usual. The roots count for nothing.
+    /// Chain to the authority with this SHA-256 of its DER, which the server has to send along, or
+    /// the server's own certificate; name and validity as usual. The roots count for nothing.
     PinnedAuthority([u8; 32]),
     /// Anybody may be the server: `--insecure`, for tests only.
     InsecureAcceptAnything,
@@ -186,11 +186,12 @@ impl OnDemand {
     }
 }
 
-fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
-    for authority in pem::certificates(pem)? {
-        roots.add(authority).map_err(|_| TlsError::BadCertificate)?;
+fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let authorities = pem::certificates(pem)?;
+    for authority in &authorities {
+        roots.add(authority.clone()).map_err(|_| TlsError::BadCertificate)?;
     }
-    Ok(())
+    Ok(authorities)
 }
 
 /// The library's settings, and how many authorities they trust.
@@ -204,9 +205,10 @@ fn build(options: ClientOptions<'_>) -> Result<(ClientConfig, usize), TlsError> 
     if system && options.verification == Verification::Full {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if let Some(pem) = more {
-        add(&mut roots, pem)?;
-    }
+    let given = match more {
+        Some(pem) => add(&mut roots, pem)?,
+        None => Vec::new(),
+    };
     let count = roots.len();
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
@@ -218,7 +220,12 @@ fn build(options: ClientOptions<'_>) -> Result<(ClientConfig, usize), TlsError> 
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
                 .build()
                 .map_err(|_| TlsError::BadCertificate)?;
-            builder.with_webpki_verifier(verifier)
+            if given.is_empty() {
+                builder.with_webpki_verifier(verifier)
+            } else {
+                let verifier = Arc::new(Given::new(verifier, given));
+                builder.dangerous().with_custom_certificate_verifier(verifier)
+            }
         }
     };
     let mut config = match options.identity {

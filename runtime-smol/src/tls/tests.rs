@@ -139,6 +139,35 @@ fn a_pinned_authority_must_be_sent_and_must_have_signed() {
     assert_eq!(refused(&borrowed, SERVER.1, &pinned(pin), "localhost"), untrusted);
 }
 
+/// As `openssl req -x509` makes one: signed by itself, and an authority by its own word.
+const ITSELF: (&[u8], &[u8]) = (fixture!("itself.crt"), fixture!("itself.key"));
+
+#[test]
+fn a_server_is_trusted_by_its_own_certificate() {
+    let der = pem::certificates(ITSELF.0).unwrap();
+    let pin: [u8; 32] = digest(&SHA256, &der[0]).as_ref().try_into().unwrap();
+    let verification = Verification::PinnedAuthority(pin);
+    let plus = ClientOptions { roots: ClientRoots::SystemPlus(ITSELF.0), ..Default::default() };
+    let pinned = ClientOptions { verification, ..Default::default() };
+    let trusts = |pair, options: ClientOptions<'_>, host| {
+        let client = ClientTls::new(options).unwrap();
+        meet(&server(pair), &client, host).map(|_| ())
+    };
+    for options in [only(ITSELF.0), plus, pinned] {
+        assert_eq!(trusts(ITSELF, options, "localhost"), Ok(()));
+        assert_eq!(trusts(ITSELF, options, "other.example"), Err(FetchError::WrongName));
+        // It vouches for itself and for nobody else.
+        let other = trusts(SERVER, options, "localhost");
+        assert_eq!(other, Err(FetchError::UntrustedCertificate));
+    }
+    assert_eq!(trusts(ITSELF, only(CA), "localhost"), Err(FetchError::UntrustedCertificate));
+    // One that an authority signed may be named just as well, but not past its end.
+    assert_eq!(trusts(SERVER, only(SERVER.0), "localhost"), Ok(()));
+    assert_eq!(trusts(SERVER, only(SERVER.0), "other.example"), Err(FetchError::WrongName));
+    let expired = trusts(EXPIRED, only(EXPIRED.0), "localhost");
+    assert_eq!(expired, Err(FetchError::ExpiredCertificate));
+}
+
 #[test]
 fn a_server_may_demand_client_certificates() {
     let options = ServerTlsOptions { client_authorities: Some(CA), protocols: &[HTTP_2, HTTP_1_1] };
