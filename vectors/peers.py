@@ -196,7 +196,7 @@ def self_test(reader) -> bool:
     """An edit that does nothing must be found out, unless there was nothing to do."""
     edits = sum("after" in case for case in cases("talosconfig").values())
     found = len(yaml_differences(reader, changed=True).keys() - yaml_differences(reader).keys())
-    print(f"{reader.__name__}: {found} of {edits} edits are missed when they do nothing")
+    print(f"{reader.__name__}: an edit that does nothing is noticed, for {found} of {edits} edits")
     return found > edits - 10
 
 

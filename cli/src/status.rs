@@ -33,7 +33,7 @@ pub(crate) fn run(args: &args::Status) -> Result<ExitCode, Failure> {
     let path = Places::of_process().talosconfig(target.talosconfig.as_deref())?.path;
     let now = clock::now().wall;
     let mut report = Report::new(&name);
-    report.tokens(&store.find(&name), now);
+    report.tokens(&store.find(&name), store.exposed(), now);
     report.place("Path", "path", &path.display().to_string());
     let usable = match context::read(&path) {
         Ok(config) => {
@@ -101,8 +101,17 @@ impl Report {
         self.config.insert(key.to_owned(), text.into());
     }
 
-    fn tokens(&mut self, found: &Result<Found, StoreError>, now: UnixTime) {
+    fn tokens(
+        &mut self,
+        found: &Result<Found, StoreError>,
+        exposed: Option<String>,
+        now: UnixTime,
+    ) {
         self.text.push_str("\n--- OIDC Token ---\n");
+        if let Some(exposed) = exposed {
+            self.line("Warning", &exposed);
+            self.token.insert("warning".to_owned(), exposed.into());
+        }
         let (entry, shown) = match found {
             Ok(Found { entry, place, unread }) => {
                 if let Some(error) = unread {

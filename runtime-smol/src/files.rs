@@ -52,14 +52,18 @@ pub(crate) fn read_open(
     Ok(bytes)
 }
 
-/// Like [`read`], but a file that does not exist is `None`.
+/// Like [`read`], but a file that does not exist is `None`, and nothing but a file is read: this is
+/// for files of ours, and a pipe in the place of one would have us wait for ever.
 ///
 /// # Errors
-/// [`FileError`] when it exists and cannot be read, is a directory or is larger.
+/// [`FileError`] when it exists and cannot be read, is no file or is larger.
 pub fn read_if_there(
     path: &Path,
     bytes_max: usize,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(FileError::new(FileAction::Read, path, FileProblem::NotAFile));
+    }
     match read(path, bytes_max) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.problem == FileProblem::NotFound => Ok(None),

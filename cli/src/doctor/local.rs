@@ -218,6 +218,10 @@ pub(super) fn tokens(
                 let fix = "until then the file stands in; --token-store file leaves it at that";
                 found.warning(CHECK, error.code(), error.to_string(), fix);
             }
+            if let Some(exposed) = store.exposed() {
+                let fix = "run that, and log out and in again if somebody may have read it";
+                found.warning(CHECK, "file.unsafe_permissions", exposed, fix);
+            }
             let Some(entry) = entry else {
                 let text = if store.is_nowhere() {
                     "no login is kept (--token-store none)"

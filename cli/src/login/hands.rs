@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use exchange_core::http::Response;
 use exchange_core::login::{
-    ContextWrite, FileTrouble, Input, ListenTrouble, LoginError, LoginMachine, Notice, Outcome,
-    Output,
+    ContextWrite, FileTrouble, Input, LoginError, LoginMachine, Notice, Outcome, Output,
 };
 use exchange_core::machine::{EffectId, RequestId};
 use exchange_smol::browser;
@@ -80,19 +79,7 @@ impl Hands<LoginMachine> for LoginHands {
                 })
                 .detach();
             }
-            Output::Listen { effect, addresses } => {
-                let opened = Callback::open(&addresses, &self.ports, &self.reach, &self.desk);
-                let input = match (opened, callback::authorization_entropy()) {
-                    (Ok((callback, at)), Ok(entropy)) => {
-                        self.callback = Some(callback);
-                        self.listening = Some(at);
-                        Input::Listening { effect, port: at.port(), entropy }
-                    }
-                    (Err(why), _) => Input::ListenFailed { effect, why },
-                    (Ok(_), Err(_)) => Input::ListenFailed { effect, why: ListenTrouble::Other },
-                };
-                self.send(input);
-            }
+            Output::Listen { effect, addresses } => self.listen(effect, &addresses),
             Output::StopListening => {
                 if let Some(callback) = self.callback.take() {
                     self.closing.push(spawn(callback.close()));
@@ -149,14 +136,44 @@ impl LoginHands {
         .detach();
     }
 
+    /// Where the answer is pasted in any case, it needs no port of this machine.
+    fn listen(&mut self, effect: EffectId, addresses: &[SocketAddr]) {
+        let entropy = match callback::authorization_entropy() {
+            Ok(entropy) => entropy,
+            Err(error) => {
+                self.no_entropy = Some(error);
+                return;
+            }
+        };
+        let opened = Callback::open(addresses, &self.ports, &self.reach, &self.desk);
+        let port = match opened {
+            Ok((callback, at)) => {
+                self.callback = Some(callback);
+                self.listening = Some(at);
+                at.port()
+            }
+            Err(why) => match self.ports.iter().copied().find(|port| *port != 0) {
+                Some(port) if self.surroundings.headless && self.surroundings.can_type => {
+                    self.listening = None;
+                    port
+                }
+                Some(_) | None => return self.send(Input::ListenFailed { effect, why }),
+            },
+        };
+        self.send(Input::Listening { effect, port, entropy });
+    }
+
     fn load(&self, effect: EffectId) {
         let (place, inputs) = (Arc::clone(&self.place), self.inputs.clone());
         spawn(async move {
-            let (entry, context) = smol::unblock(move || {
+            let (entry, exposed, context) = smol::unblock(move || {
                 let entry = place.store.load(&place.context);
-                (entry, place.destination.existing(&place.context))
+                (entry, place.store.exposed(), place.destination.existing(&place.context))
             })
             .await;
+            if let Some(exposed) = exposed {
+                crate::terminal::error_line(&format!("warning: {exposed}"));
+            }
             let entry = entry.unwrap_or_else(|error| {
                 crate::terminal::error_line(&format!("warning: {error}"));
                 None
@@ -227,7 +244,9 @@ impl LoginHands {
                     remarks.iter().for_each(|remark| self.voice.progress(remark));
                 }
             }
-            Notice::OpenUrl { browser: false, .. } if self.surroundings.headless => {
+            Notice::OpenUrl { browser, .. }
+                if self.surroundings.headless && (!browser || self.listening.is_none()) =>
+            {
                 self.read_pasted();
             }
             Notice::BrowserNotStarted if self.surroundings.is_remote => self.read_pasted(),
@@ -239,6 +258,7 @@ impl LoginHands {
             | Notice::BrowserNotStarted
             | Notice::DeviceCode { .. }
             | Notice::UnprovenError(_)
+            | Notice::StrayAnswer
             | Notice::WithoutOfflineAccess
             | Notice::TokenRefusedByServer
             | Notice::TokensNotStored(_)

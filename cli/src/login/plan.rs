@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use exchange_core::login::{LoginSettings, ProviderSettings, StorePolicy, TokenSource};
+use exchange_core::login::{
+    LoginSettings, ProviderSettings, StorePolicy, TokenSource, has_nothing_to_do,
+};
 use exchange_core::oidc::discovery::DiscoveryPolicy;
 use exchange_core::types::{ClientId, ContextName, Issuer};
+use exchange_smol::clock;
 
 use super::callback::Reach;
 use super::checked::{Checked, PersonWay};
@@ -16,6 +19,7 @@ use super::store::TokenStore;
 use super::surroundings::Surroundings;
 use crate::args;
 use crate::exit::{Class, Failure};
+use crate::terminal;
 
 /// Tolerance for `exp` of tokens that just came, in seconds.
 const SKEW_SECS: u32 = 60;
@@ -77,7 +81,8 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
         let path = checked.places.talosconfig(args.talosconfig.as_deref())?.writable()?;
         Destination::File(path)
     };
-    destination.rehearse(&context)?;
+    // Where nothing need be written, it is no matter that it could not be.
+    let mut unwritable = destination.rehearse(&context).err();
     checked.warn();
     let store = checked.store;
     store.rehearse(&context)?;
@@ -100,7 +105,11 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
             (issuer, client_id) => {
                 let said = match server_says::remembered(&settings, &store, &destination) {
                     Some(said) => said,
-                    None => server_says::ask(&requests, &settings).await?,
+                    // There is something to do, so what is wrong is said before the server is asked.
+                    None => match unwritable.take() {
+                        Some(failure) => return Err(failure),
+                        None => server_says::ask(&requests, &settings).await?,
+                    },
                 };
                 let ServerSays { issuer: its, client_id: id, scopes } = said;
                 (issuer.unwrap_or(its), client_id.unwrap_or(id), scopes)
@@ -116,6 +125,18 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
             skew_secs: SKEW_SECS,
             flow,
         }));
+    }
+    if let Some(failure) = unwritable {
+        let entry = store.load(&settings.context).ok().flatten();
+        let context = destination.existing(&settings.context);
+        let now = clock::now().wall;
+        if !has_nothing_to_do(&settings, entry.as_ref(), context.as_ref(), now) {
+            return Err(failure);
+        }
+        terminal::error_line(&format!(
+            "warning: {}. The certificate in it is still good, so nothing is written now [{}]",
+            failure.message, failure.code
+        ));
     }
     let browser = args.browser_command.clone().filter(|command| !command.trim().is_empty());
     Ok(Plan {

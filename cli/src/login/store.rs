@@ -217,6 +217,13 @@ impl TokenStore {
         }
     }
 
+    /// What to say where others could read the file.
+    pub(crate) fn exposed(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        let (mode, path) = (file.open_to_others()?, file.path().display());
+        Some(format!("{path} can be read by other users (mode {mode:o}): chmod 600 {path}"))
+    }
+
     /// Stores a login. Returns a warning when a file stands in for the keychain, unless it did so
     /// the last time.
     pub(crate) fn save(

@@ -17,6 +17,11 @@ use crate::terminal;
 /// Longest address that is drawn: some 45 columns wide.
 const ADDRESS_BYTES_MAX: usize = 200;
 
+/// What to do where nobody can listen for the answer.
+const PASTE_ONLY: &str = "The callback port is in use here or cannot be had, so the last page does \
+                          not load: copy its whole address from the browser's address bar and \
+                          paste it here.";
+
 /// Who speaks, and how much.
 #[derive(Clone, Debug)]
 pub(crate) struct Voice {
@@ -63,12 +68,13 @@ impl Voice {
                     "Open this address to log in"
                 };
                 self.attention(&format!("{how}:\n\n  {}\n", url.as_str()));
-                if surroundings.headless
-                    && !browser
-                    && let Some(at) = listening
-                {
-                    let way = elsewhere(surroundings, at);
-                    self.attention(&format!("There is no browser here. {way}"));
+                match listening {
+                    None => self.attention(PASTE_ONLY),
+                    Some(at) if surroundings.headless && !browser => {
+                        let way = elsewhere(surroundings, at);
+                        self.attention(&format!("There is no browser here. {way}"));
+                    }
+                    Some(_) => {}
                 }
             }
             Notice::BrowserNotStarted => {
@@ -102,6 +108,10 @@ impl Voice {
             Notice::UnprovenError(error) => self.progress(&format!(
                 "An error came back that may not belong to this login ({error}); still waiting."
             )),
+            Notice::StrayAnswer => self.progress(
+                "state mismatch: an answer came that belongs to another login, perhaps from an \
+                 old page; still waiting.",
+            ),
             Notice::WithoutOfflineAccess => self.progress(
                 "The provider refuses the scope offline_access: asking again without it. The \
                  login cannot be refreshed.",

@@ -117,6 +117,7 @@ impl Told {
             | Notice::BrowserNotStarted
             | Notice::DeviceCode { .. }
             | Notice::UnprovenError(_)
+            | Notice::StrayAnswer
             | Notice::WithoutOfflineAccess
             | Notice::TokenRefusedByServer
             | Notice::TokensNotStored(_)

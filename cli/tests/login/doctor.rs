@@ -289,6 +289,8 @@ fn files_that_are_not_as_they_should_be() {
     let other = doctor(&home, &stub, &["--scopes", "openid,offline_access"]);
     other.says("tokens", "warning", "tokens.other_login", 0);
     fs::set_permissions(home.tokens(), fs::Permissions::from_mode(0o644)).unwrap();
+    doctor(&home, &stub, &[]).says("tokens", "warning", "file.unsafe_permissions", 0);
+    fs::set_permissions(home.tokens(), fs::Permissions::from_mode(0o622)).unwrap();
     doctor(&home, &stub, &[]).says("tokens", "error", "file.unsafe_permissions", 2);
     fs::set_permissions(home.tokens(), fs::Permissions::from_mode(0o600)).unwrap();
 

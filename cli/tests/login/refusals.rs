@@ -277,3 +277,51 @@ fn a_home_in_disorder_is_named_before_anybody_is_troubled() {
     assert!(ended.err.contains("the tokens were not stored"), "{ended:?}");
     assert!(home.talosconfig().exists());
 }
+
+/// What need not be written need not be writable.
+#[test]
+fn a_home_that_cannot_be_written_is_no_matter_while_the_certificate_is_good() {
+    let (home, stub) = (Home::new(), Stub::start());
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    stub.state().seen.clear();
+    // In the way of root as well.
+    let lock = home.file(".talos/.config.lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let ended = crate::machine::ended(home.login(&stub, &[]).output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("no renewal needed"), "{ended:?}");
+    let warning = ended.err.lines().find(|line| line.contains("warning: cannot lock"));
+    assert!(warning.is_some_and(|line| line.contains("still good")), "{ended:?}");
+    let exec = ["exec", &stub.url, "--insecure", "--token-store", "file", "--", "true"];
+    assert_eq!(home.run(&exec).code, Some(0));
+    for more in ["--force", "--watch"] {
+        let ended = crate::machine::ended(home.login(&stub, &[more]).output().unwrap());
+        failed(&ended, 2, "cannot lock");
+    }
+    assert!(stub.state().seen.is_empty(), "{:?}", stub.state().seen);
+}
+
+/// Written by another program or by hand; only who could have written it could do harm.
+#[test]
+fn tokens_that_others_could_read_are_used_and_closed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (home, stub) = (Home::new(), Stub::start());
+    stub.state().refresh = Some("first".to_owned());
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    let open = |mode| {
+        fs::set_permissions(home.tokens(), fs::Permissions::from_mode(mode)).unwrap();
+        // So old that there is something to store.
+        stub.state().refusals = vec![(401, "invalid token")];
+        let login = ["--force", "--non-interactive"];
+        crate::machine::ended(home.login(&stub, &login).output().unwrap())
+    };
+    let ended = open(0o644);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("can be read by other users (mode 644): chmod 600"), "{ended:?}");
+    assert_eq!(stub.count("token refresh_token"), 1, "{:?}", stub.state().seen);
+    assert_eq!(fs::metadata(home.tokens()).unwrap().permissions().mode() & 0o777, 0o600);
+    let ended = open(0o622);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.err.contains("lets other users in"), "{ended:?}");
+}

@@ -103,11 +103,17 @@ fn labels_of_what_is_old_or_not_ours() {
 }
 
 #[test]
-fn a_store_open_to_others_is_not_believed() {
+fn a_store_that_others_could_write_is_not_believed() {
     use std::os::unix::fs::PermissionsExt;
     let (home, stub) = (Home::new(), Stub::start());
     assert_eq!(home.log_in(&stub, &[]).code, Some(0));
     fs::set_permissions(home.tokens(), fs::Permissions::from_mode(0o644)).unwrap();
+    let status = home.run(&["status"]);
+    assert!(
+        status.out.contains("\nWarning: ") && status.out.contains("Status: valid"),
+        "{status:?}"
+    );
+    fs::set_permissions(home.tokens(), fs::Permissions::from_mode(0o666)).unwrap();
     let status = home.run(&["status"]);
     assert_eq!(status.code, Some(0));
     assert!(status.out.contains("Status: error loading"), "{status:?}");

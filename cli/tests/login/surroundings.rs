@@ -1,9 +1,12 @@
 //! Which way a login takes by itself: a browser where one would be seen, else a code.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
-use crate::machine::{Home, Running, browse};
+use crate::machine::{Home, Running, browse, get};
 use crate::stub::Stub;
 
 /// The way that was taken.
@@ -94,4 +97,39 @@ fn a_flag_forces_a_way() {
     assert_eq!(way(true, &[desktop], &["--skip-open-browser"]), Way::Shown);
     assert_eq!(way(true, &[ssh], &["--skip-open-browser"]), Way::Shown);
     assert_eq!(way(true, &[ssh], &["--browser-command", "other-browser %s"]), Way::Opened);
+}
+
+/// On a host that many use the port is often taken; a pasted address needs none.
+#[test]
+fn a_busy_port_is_no_matter_where_the_answer_is_pasted() {
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        eprintln!("skipped: script (util-linux) is not installed");
+        return;
+    }
+    let (home, stub) = (Home::new(), Stub::start());
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port();
+    let line = format!(
+        "{} login {} --insecure --token-store none --callback-port {port}",
+        env!("CARGO_BIN_EXE_talosctl-oidc"),
+        stub.url
+    );
+    let mut command = Command::new("/bin/sh");
+    // Its terminal is our pipe.
+    command.args(["-c", "exec /usr/bin/script -qec \"$0\" /dev/null >&2", &line]).env_clear();
+    command.env("HOME", &home.path).env("PATH", "/usr/bin:/bin").env("SSL_CERT_FILE", "/dev/null");
+    command.env("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.1 22").env("TERM", "dumb");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(command);
+    let url = running.login_url().unwrap();
+    assert!(url.contains(&format!("127.0.0.1%3A{port}%2Fcallback")), "{url}");
+    running.wait_for(|line| line.contains("paste it here")).unwrap();
+    let (status, answer, _) = get(&url);
+    let mut keyboard = running.child.stdin.take().unwrap();
+    assert_eq!(status, 302);
+    writeln!(keyboard, "{}", answer.unwrap()).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("written to") && !ended.err.contains("ssh -N"), "{ended:?}");
+    assert!(home.talosconfig().exists());
 }

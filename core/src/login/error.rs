@@ -197,6 +197,12 @@ impl LoginError {
             Self::InteractionRequired(_) => "login.interaction_required",
             Self::Callback(CallbackFailure::IssMissing) => "login.iss_missing",
             Self::Callback(CallbackFailure::IssMismatch) => "login.iss_mismatch",
+            Self::Callback(CallbackFailure::Provider(error))
+            | Self::Provider(_, AnswerError::OAuth(error))
+                if error.code.is_passing() =>
+            {
+                "login.provider_unavailable"
+            }
             Self::Callback(CallbackFailure::Provider(error)) => oauth_code(error),
             Self::Discovery(error) => error.code(),
             Self::PushedRequestsOnly => "login.pushed_requests_only",
@@ -250,7 +256,14 @@ impl LoginError {
                 | MetadataError::IssuerMismatch { .. } => ErrorClass::Local,
             },
             Self::PushedRequestsOnly | Self::ProviderUnreachable(..) => ErrorClass::Unavailable,
-            Self::Provider(_, AnswerError::OAuth(_)) => ErrorClass::NotCompleted,
+            Self::Callback(CallbackFailure::Provider(error))
+            | Self::Provider(_, AnswerError::OAuth(error)) => {
+                if error.code.is_passing() {
+                    ErrorClass::Unavailable
+                } else {
+                    ErrorClass::NotCompleted
+                }
+            }
             Self::Provider(
                 _,
                 AnswerError::Unavailable { .. }
@@ -263,7 +276,7 @@ impl LoginError {
             | Self::StateMismatch
             | Self::Interrupted
             | Self::InteractionRequired(_)
-            | Self::Callback(_)
+            | Self::Callback(CallbackFailure::IssMissing | CallbackFailure::IssMismatch)
             | Self::IdToken(_)
             | Self::NoIdToken
             | Self::SubjectChanged

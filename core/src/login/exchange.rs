@@ -273,6 +273,9 @@ pub fn read(reply: &FetchReply, own: &OwnKey, now: UnixTime) -> Result<Credentia
         text.ok_or(ExchangeError::Answer(AnswerProblem::Member(name)))
     };
     let (ca, certificate) = (text("ca")?, text("cert")?);
+    if !ca.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(ExchangeError::Answer(AnswerProblem::Member("ca")));
+    }
     // A server that read the request has no key to send.
     let key = match object.get("key") {
         None | Some(Value::Null) => own.private_pem().duplicate(),

@@ -37,6 +37,7 @@ pub use machine::LoginMachine;
 pub use settings::{
     BrowserSettings, Flow, LoginSettings, LoopbackHost, ProviderSettings, StorePolicy, TokenSource,
 };
+pub use tokens::has_nothing_to_do;
 pub use words::{
     AuthorizationEntropy, ContextWrite, ExistingContext, FetchResult, Input, Notice, Outcome,
     Output,

@@ -86,9 +86,11 @@ impl LoginMachine {
             return;
         };
         let addresses = browser.addresses();
+        // Both, before a person is troubled.
         let ready = self.provider_and_metadata().and_then(|(_, metadata)| {
             metadata
                 .require(&metadata.authorization_endpoint, "authorization_endpoint")
+                .and_then(|_| metadata.require(&metadata.token_endpoint, "token_endpoint"))
                 .map_err(LoginError::Discovery)?;
             if metadata.require_pushed_authorization_requests {
                 return Err(LoginError::PushedRequestsOnly);
@@ -220,7 +222,11 @@ impl LoginMachine {
 
     fn tally(&mut self, reason: WaitReason) {
         match reason {
-            WaitReason::State => self.attempt.stray_answers = true,
+            WaitReason::State => {
+                if !core::mem::replace(&mut self.attempt.stray_answers, true) {
+                    self.tell(Notice::StrayAnswer);
+                }
+            }
             WaitReason::UnprovenError(error) => {
                 if self.attempt.unproven < UNPROVEN_MAX {
                     self.attempt.unproven += 1;
@@ -316,7 +322,11 @@ impl LoginMachine {
     fn ask_device(&mut self, now: Now) {
         let request = self.provider_and_metadata().and_then(|(provider, metadata)| {
             let endpoint = metadata
-                .require(&metadata.device_authorization_endpoint, "device_authorization_endpoint")
+                .require(&metadata.token_endpoint, "token_endpoint")
+                .and_then(|_| {
+                    let endpoint = &metadata.device_authorization_endpoint;
+                    metadata.require(endpoint, "device_authorization_endpoint")
+                })
                 .map_err(LoginError::Discovery)?;
             Ok(device::request(endpoint, &client(provider, metadata), &self.scopes(provider)))
         });

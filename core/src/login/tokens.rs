@@ -7,7 +7,7 @@ use super::error::{FileTrouble, LoginError, Step, WhyInteractive};
 use super::exchange::CertificateFacts;
 use super::machine::{After, Goal, LoginMachine, Origin, State};
 use super::renew::{Rest, is_fresh};
-use super::settings::{ProviderSettings, TokenSource};
+use super::settings::{LoginSettings, ProviderSettings, TokenSource};
 use super::words::{ExistingContext, FetchResult, Notice, Outcome, Output};
 use crate::http::{FetchRequest, Trust};
 use crate::jwt::TokenError;
@@ -41,14 +41,9 @@ impl LoginMachine {
     ) {
         self.begin_attempt(now);
         self.entry = entry.filter(|entry| self.fits(entry));
-        let server = self.entry.as_ref().and_then(|entry| entry.server.as_deref());
-        let ours = server == Some(self.settings.server.as_str());
-        self.current = context.filter(|_| ours).and_then(|context| existing(&context));
+        self.current = standing(&self.settings, self.entry.as_ref(), context.as_ref());
         match self.current.clone() {
-            Some(facts)
-                if !self.settings.force
-                    && is_fresh(facts.not_before, facts.not_after, now.wall) =>
-            {
+            Some(facts) if serves(&self.settings, &facts, now.wall) => {
                 if self.settings.watch {
                     let (from, to) = (facts.not_before, facts.not_after);
                     let rest = Rest::of_existing(now, from, to, &mut self.jitter);
@@ -63,10 +58,7 @@ impl LoginMachine {
     }
 
     fn fits(&self, entry: &CacheEntry) -> bool {
-        self.settings.provider().is_some_and(|provider| {
-            let scopes = provider.scopes.for_issuer(&provider.issuer);
-            entry.fits(&provider.issuer, &provider.client_id, &scopes)
-        })
+        fits(&self.settings, entry)
     }
 
     /// The scopes of this attempt: those of the settings unless the provider refused one.
@@ -415,6 +407,41 @@ pub(super) fn client<'a>(provider: &'a ProviderSettings, metadata: &Metadata) ->
         secret: provider.client_secret.as_ref(),
         auth: provider.client_auth.settled(metadata.token_endpoint_auth_methods.as_deref()),
     }
+}
+
+/// Whether a login of those settings would find a certificate that still serves and do nothing,
+/// so that nothing need be writable.
+#[must_use]
+pub fn has_nothing_to_do(
+    settings: &LoginSettings,
+    entry: Option<&CacheEntry>,
+    context: Option<&ExistingContext>,
+    now: UnixTime,
+) -> bool {
+    let entry = entry.filter(|entry| fits(settings, entry));
+    let facts = standing(settings, entry, context);
+    !settings.watch && facts.is_some_and(|facts| serves(settings, &facts, now))
+}
+
+fn fits(settings: &LoginSettings, entry: &CacheEntry) -> bool {
+    settings.provider().is_some_and(|provider| {
+        let scopes = provider.scopes.for_issuer(&provider.issuer);
+        entry.fits(&provider.issuer, &provider.client_id, &scopes)
+    })
+}
+
+/// The certificate of the context, if it is of this server: `entry` tells.
+fn standing(
+    settings: &LoginSettings,
+    entry: Option<&CacheEntry>,
+    context: Option<&ExistingContext>,
+) -> Option<CertificateFacts> {
+    let server = entry.and_then(|entry| entry.server.as_deref());
+    context.filter(|_| server == Some(settings.server.as_str())).and_then(existing)
+}
+
+fn serves(settings: &LoginSettings, facts: &CertificateFacts, now: UnixTime) -> bool {
+    !settings.force && is_fresh(facts.not_before, facts.not_after, now)
 }
 
 fn id_token_facts(token: &Secret) -> Option<IdTokenFacts> {

@@ -289,6 +289,8 @@ pub enum Notice {
     },
     /// The provider's error came without proof that it belongs to this login; it goes on.
     UnprovenError(OAuthError),
+    /// An answer with another `state` came; it does not count, and the login goes on.
+    StrayAnswer,
     /// The provider refuses `offline_access`: asked again without, so there will be no refresh.
     WithoutOfflineAccess,
     /// The server refused the cached token; another is fetched.

@@ -130,6 +130,12 @@ impl OAuthCode {
         }
     }
 
+    /// Whether the same request may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::ServerError | Self::TemporarilyUnavailable)
+    }
+
     /// What the person at the terminal can do about it.
     #[must_use]
     pub const fn next_step(&self) -> &'static str {

@@ -10,7 +10,7 @@ use core::str::FromStr;
 use zeroize::Zeroizing;
 
 use super::foreign::sanitise;
-use super::oauth_error::{OAuthCode, OAuthError};
+use super::oauth_error::OAuthError;
 use crate::http::form::{basic_authorization, encode_form};
 use crate::http::{FetchReply, FetchRequest, Trust};
 use crate::json::{self, Limits, Object};
@@ -232,9 +232,7 @@ impl AnswerError {
     #[must_use]
     pub const fn is_passing(&self) -> bool {
         match self {
-            Self::OAuth(error) => {
-                matches!(error.code, OAuthCode::ServerError | OAuthCode::TemporarilyUnavailable)
-            }
+            Self::OAuth(error) => error.code.is_passing(),
             Self::Unavailable { .. } => true,
             Self::Redirect { .. }
             | Self::NotJson { .. }

@@ -80,6 +80,7 @@ fn only_answers_with_another_state_come() {
     let error = world.run(settings()).unwrap_err();
     assert_eq!(error.code(), "login.state_mismatch");
     assert!(error.to_string().contains("state mismatch"));
+    assert_eq!(world.notices.iter().filter(|n| **n == Notice::StrayAnswer).count(), 1);
 }
 
 #[test]

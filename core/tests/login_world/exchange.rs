@@ -67,6 +67,7 @@ fn only_a_whole_answer_is_written() {
     let expired = issue(now - 600, 300);
     for (changes, code) in [
         (json!({"ca": ""}), "server.answer"),
+        (json!({"ca": "no certificate"}), "server.answer"),
         (json!({"cert": null}), "server.answer"),
         (json!({"key": 1}), "server.answer"),
         (json!({"cert": "no certificate"}), "pki.no_pem"),

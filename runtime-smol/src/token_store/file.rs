@@ -36,8 +36,8 @@ impl TokenFile {
     ///
     /// # Errors
     /// [`FileError`]: besides what any file can have, a link in its place, another owner, or a
-    /// mode that lets others in. Such a file is not read: who could write it could sign us in as
-    /// somebody else.
+    /// mode that lets others write. Such a file is not read: who could write it could sign us in
+    /// as somebody else. What others could read is read; see [`TokenFile::open_to_others`].
     pub fn load(&self) -> Result<Option<Zeroizing<String>>, FileError> {
         let Some((mut file, path)) = self.open()? else { return Ok(None) };
         let bytes = files::read_open(&mut file, path, BYTES_MAX)?;
@@ -60,10 +60,20 @@ impl TokenFile {
         make_private(dir)?;
         let _lock = FileLock::acquire(&self.path, LOCK_MILLIS)?;
         let before = self.load()?;
+        if before.is_some() {
+            make_private_file(&self.path)?;
+        }
         if let Some(after) = change(before.as_ref().map(|text| text.as_str()))? {
             write_atomic(&self.path, after.as_bytes(), 0o600)?;
         }
         Ok(())
+    }
+
+    /// Permission bits of the file where others could read it. The next [`TokenFile::update`] ends
+    /// that.
+    #[must_use]
+    pub fn open_to_others(&self) -> Option<u32> {
+        files::open_to_others(&self.path)
     }
 
     fn open(&self) -> Result<Option<(File, &Path)>, FileError> {
@@ -92,7 +102,7 @@ impl TokenFile {
     }
 }
 
-/// Refuses what others could read or could have written.
+/// Refuses what others could have written.
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::MetadataExt;
@@ -104,7 +114,7 @@ fn check_private(file: &File, path: &Path) -> Result<(), FileError> {
     if meta.uid() != rustix::process::geteuid().as_raw() {
         return problem(FileProblem::ForeignOwner { uid: meta.uid() });
     }
-    if meta.mode() & 0o077 != 0 {
+    if meta.mode() & 0o022 != 0 {
         return problem(FileProblem::OpenToOthers { mode: meta.mode() & 0o777 });
     }
     Ok(())
@@ -112,6 +122,23 @@ fn check_private(file: &File, path: &Path) -> Result<(), FileError> {
 
 #[cfg(not(unix))]
 fn check_private(_: &File, _: &Path) -> Result<(), FileError> {
+    Ok(())
+}
+
+/// Closes our own file to others.
+#[cfg(unix)]
+fn make_private_file(path: &Path) -> Result<(), FileError> {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    if files::open_to_others(path).is_some() {
+        fs::set_permissions(path, Permissions::from_mode(0o600))
+            .map_err(|e| FileError::io(FileAction::Write, path, &e))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn make_private_file(_: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
@@ -170,14 +197,21 @@ mod tests {
     }
 
     #[test]
-    fn an_open_directory_is_closed_and_an_open_file_refused() {
+    fn what_others_could_read_is_closed_and_what_they_could_write_refused() {
         let dir = Scratch::new();
         let store = TokenFile::below(&dir.path(""));
         set(&store, "{}").unwrap();
         fs::set_permissions(parent(store.path()), Permissions::from_mode(0o755)).unwrap();
         set(&store, "{\"a\":1}").unwrap();
         assert_eq!(mode(parent(store.path())), 0o700);
-        for open in [0o640, 0o604, 0o620, 0o602] {
+        for open in [0o640, 0o604, 0o644] {
+            fs::set_permissions(store.path(), Permissions::from_mode(open)).unwrap();
+            assert_eq!(store.load().unwrap().unwrap().as_str(), "{\"a\":1}");
+            assert_eq!(store.open_to_others(), Some(open));
+            set(&store, "{\"a\":1}").unwrap();
+            assert_eq!((mode(store.path()), store.open_to_others()), (0o600, None));
+        }
+        for open in [0o620, 0o602, 0o666] {
             fs::set_permissions(store.path(), Permissions::from_mode(open)).unwrap();
             let error = store.load().unwrap_err();
             assert_eq!(error.problem, FileProblem::OpenToOthers { mode: open });

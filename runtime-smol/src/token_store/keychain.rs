@@ -100,6 +100,10 @@ pub(super) struct Order<'a> {
     /// The context.
     pub(super) account: &'a str,
     /// Whether to ask for the keychain to be unlocked. Set to `false` once that was done.
+    #[cfg_attr(
+        all(feature = "keychain", any(target_os = "macos", windows)),
+        expect(dead_code, reason = "these systems ask by themselves")
+    )]
     pub(super) may_ask: &'a mut bool,
 }
 
