@@ -104,7 +104,11 @@ fn told(settings: &Settings) -> Value {
 
 /// The document of a case, and the CA that is found in it.
 fn check_document(text: &str, expected: &Expect) -> Result<(), String> {
-    match (from_document(text), expected) {
+    let found = from_document(text);
+    if let Err(error) = &found {
+        vectors::clear(&error.to_string(), text)?;
+    }
+    match (found, expected) {
         (Ok(pair), Expect::Ca { crt, key }) => {
             vectors::same(&pair.cert_pem, crt)?;
             vectors::same(&pair.key_pem.expose_str().unwrap_or_default(), &key.as_str())

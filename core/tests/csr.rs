@@ -55,7 +55,10 @@ fn bytes(case: &Case) -> Result<Vec<u8>, String> {
 fn outcome(request: &[u8]) -> Expect {
     let leaf = match LeafKey::from_csr(request) {
         Ok(leaf) => leaf,
-        Err(error) => return Expect::Error(error.code().into()),
+        Err(error) => {
+            vectors::clear(&error.to_string(), "").unwrap();
+            return Expect::Error(error.code().into());
+        }
     };
     let key = match leaf.public().algorithm() {
         KeyAlgorithm::Ed25519 => "ed25519".into(),

@@ -123,6 +123,28 @@ fn tokens_are_judged_as_the_vectors_say() {
     vectors::each("jwt", 300, |case: &Case| vectors::same(&verdict(case), &case.expect));
 }
 
+/// The audit line has the whole story; a stranger learns of a check that failed only where that
+/// person can act on it, and nobody is shown a part of the token.
+#[test]
+fn refusals_are_told_without_the_token() {
+    vectors::each("jwt", 300, |case: &Case| {
+        let Err(error) = outcome(case) else { return Ok(()) };
+        let told = error.detail(&case.config.issuer.parse().unwrap());
+        vectors::clear(&told, &case.token)?;
+        vectors::clear(error.public(), &case.token)?;
+        let open = matches!(
+            error,
+            TokenError::Expired { .. }
+                | TokenError::TooOld { .. }
+                | TokenError::NotYetValid { .. }
+                | TokenError::IssuedInFuture { .. }
+                | TokenError::UnsupportedAlg(_)
+        );
+        vectors::same(&(error.public_code() == "token.invalid"), &!open)?;
+        vectors::same(&(error.public() == TokenError::BadSignature.public()), &!open)
+    });
+}
+
 /// Of several things wrong in one JSON text, readers find another one first.
 fn one_code_for_json(verdict: &Expect) -> Expect {
     match verdict {

@@ -12,6 +12,7 @@
     reason = "a failing test should stop at the line that failed"
 )]
 
+mod admin;
 mod chain;
 mod simulation;
 mod world;

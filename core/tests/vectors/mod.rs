@@ -105,3 +105,18 @@ pub(crate) fn altered<C: DeserializeOwned>(area: &str, check: impl Fn(&C) -> Res
 pub(crate) fn same<T: PartialEq + Debug>(found: &T, expected: &T) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{found:?}, expected {expected:?}")) }
 }
+
+/// Holds what an error says against the rules for it: one line of readable text that shows nothing of
+/// `hidden`.
+///
+/// # Errors
+/// The text, where it breaks one.
+pub(crate) fn clear(text: &str, hidden: &str) -> Result<(), String> {
+    let readable = text.chars().all(|c| !c.is_control()) && (10..=500).contains(&text.len());
+    let shows = hidden.split(['.', '\n']).any(|part| part.len() > 8 && text.contains(part));
+    if readable && !shows && text.trim() == text {
+        Ok(())
+    } else {
+        Err(format!("this is no clear message: {text:?}"))
+    }
+}
