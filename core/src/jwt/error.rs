@@ -98,8 +98,6 @@ pub enum TokenError {
         /// The moment of the check.
         now: UnixTime,
     },
-    /// `exp - iat` is over the configured `max_token_lifetime`.
-    LifetimeTooLong,
     /// An access, refresh, logout or other token that is not an ID token.
     NotAnIdToken,
     /// `nonce` is not the one that was sent (only a client can tell).
@@ -149,7 +147,6 @@ impl TokenError {
             Self::IatMissing => "token.iat_missing",
             Self::IssuedInFuture { .. } => "token.issued_in_future",
             Self::TooOld { .. } => "token.too_old",
-            Self::LifetimeTooLong => "token.lifetime_too_long",
             Self::NotAnIdToken => "token.not_an_id_token",
             Self::NonceMismatch => "token.nonce_mismatch",
             Self::AtHashMismatch => "token.at_hash_mismatch",
@@ -235,7 +232,6 @@ impl TokenError {
             | Self::SubjectMissing
             | Self::ExpMissing
             | Self::IatMissing
-            | Self::LifetimeTooLong
             | Self::NotAnIdToken
             | Self::NonceMismatch
             | Self::AtHashMismatch
@@ -341,7 +337,6 @@ impl fmt::Display for TokenError {
                     now.secs()
                 );
             }
-            Self::LifetimeTooLong => "the token is valid for longer than max_token_lifetime allows",
             Self::NotAnIdToken => "the token is an access, refresh or logout token: send the id_token",
             Self::NonceMismatch => "the nonce of the token is not the one of this login",
             Self::AtHashMismatch => "the token does not belong to the access token it came with",

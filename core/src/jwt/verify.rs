@@ -27,8 +27,6 @@ pub struct Expectations {
     pub slash_tolerant: bool,
     /// Longest time since `iat` in seconds; no limit where absent.
     pub token_age_secs_max: Option<u32>,
-    /// Longest time from `iat` to `exp` in seconds; no limit where absent.
-    pub token_lifetime_secs_max: Option<u32>,
     hmac_key: Option<VerifyKey>,
 }
 
@@ -43,7 +41,6 @@ impl Expectations {
             skew_secs: 60,
             slash_tolerant: false,
             token_age_secs_max: None,
-            token_lifetime_secs_max: None,
             hmac_key: None,
         }
     }
@@ -291,11 +288,6 @@ fn check_times(
         && at - i128::from(iat) > i128::from(age_max) + skew
     {
         return Err(TokenError::TooOld { iat, now });
-    }
-    if let Some(lifetime_max) = expected.token_lifetime_secs_max
-        && i128::from(exp) - i128::from(iat) > i128::from(lifetime_max)
-    {
-        return Err(TokenError::LifetimeTooLong);
     }
     Ok((exp, iat))
 }
