@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -17,7 +18,8 @@ use ring::signature::{Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyCo
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
-use crate::client;
+use crate::table::FloorNanos;
+use crate::{client, machine};
 
 /// Time of a core that this thread has had: what others do meanwhile does not count.
 fn core_time() -> Duration {
@@ -67,8 +69,31 @@ impl Floor {
         }
     }
 
+    /// Nanoseconds of one login and of one handshake, while the core of the load does the same:
+    /// cores that share a unit are slower when both have work, as they are under load.
+    pub fn in_company(&self, time: Duration) -> FloorNanos {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                machine::pin(machine::load_core());
+                while !done.load(Ordering::Relaxed) {
+                    self.login();
+                    self.handshake();
+                }
+            });
+            let floor = self.alone(time);
+            done.store(true, Ordering::Relaxed);
+            floor
+        })
+    }
+
+    /// The same while the core of the load rests.
+    pub fn alone(&self, time: Duration) -> FloorNanos {
+        FloorNanos { login: self.login_nanos(time), handshake: self.handshake_nanos(time) }
+    }
+
     /// Nanoseconds of one login: token verified, key of the client made, certificate signed.
-    pub fn login_nanos(&self, time: Duration) -> f64 {
+    fn login_nanos(&self, time: Duration) -> f64 {
         let until = Instant::now() + time;
         let (started, mut count) = (core_time(), 0_u32);
         while Instant::now() < until {
@@ -89,7 +114,7 @@ impl Floor {
     }
 
     /// Nanoseconds that the server's half of one TLS handshake takes in memory.
-    pub fn handshake_nanos(&self, time: Duration) -> f64 {
+    fn handshake_nanos(&self, time: Duration) -> f64 {
         let until = Instant::now() + time;
         let (mut spent, mut count) = (Duration::ZERO, 0_u32);
         while Instant::now() < until {

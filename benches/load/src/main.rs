@@ -31,7 +31,7 @@ use futures_rustls::rustls::client::ClientConfig;
 
 use provider::Provider;
 use run::{Ask, Kind, Outcome};
-use table::{FloorNanos, Measured};
+use table::{Floors, Measured};
 use world::{Program, Served, Wish};
 
 /// Users of the load; each has a token of its own.
@@ -134,6 +134,8 @@ struct Bench {
     idle_kb: u64,
     keep_alive: Outcome,
     new_each: Outcome,
+    /// Core time of a login in each round: connection kept, and a new one.
+    rounds: Vec<(f64, f64)>,
 }
 
 fn compare(options: &Options, programs: &[Program], idle: usize, tls: &Arc<ClientConfig>) {
@@ -150,27 +152,27 @@ fn compare(options: &Options, programs: &[Program], idle: usize, tls: &Arc<Clien
     let read =
         |name: &str| std::fs::read(identity.join(name)).expect("serve keeps its certificate");
     let floor = floor::Floor::new(&bodies[0], &read("server.crt"), &read("server.key"));
-    let mut floors = Vec::new();
+    let mut floors = Floors::default();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         machine::pin(machine::SERVER_CORE);
         let slice = options.time / 4;
-        floors.push((floor.login_nanos(slice), floor.handshake_nanos(slice)));
+        let (alone, company) = (floor.alone(slice), floor.in_company(slice));
         machine::pin(machine::load_core());
+        floors.alone.push(alone);
+        floors.in_company.push(company);
         for bench in &mut benches {
             let run = |kind, asks| run::load(&bench.served, tls, kind, CLIENTS, options.time, asks);
             let (kept, closed) = (run(Kind::KeepAlive, &kept), run(Kind::NewEach, &closed));
+            bench.rounds.push((kept.cpu_nanos(), closed.cpu_nanos()));
             bench.keep_alive.merge(kept);
             bench.new_each.merge(closed);
         }
     }
-    // The best round: what the cryptography needs when nothing comes between.
-    let best = |of: fn(&(f64, f64)) -> f64| floors.iter().map(of).fold(f64::INFINITY, f64::min);
-    let floor = FloorNanos { login: best(|pair| pair.0), handshake: best(|pair| pair.1) };
     let measured: Vec<Measured> =
         benches.into_iter().map(|bench| bench.finish(tls, idle)).collect();
-    table::print(&measured, floor, idle);
-    table::print_aims(&measured, floor);
+    table::print(&measured, &floors, idle);
+    table::print_aims(&measured, &floors);
     for one in &measured {
         for outcome in [&one.keep_alive, &one.new_each] {
             if let Some(what) = &outcome.first_unexpected {
@@ -197,7 +199,16 @@ impl Bench {
         let idle_kb = served.resident_kb();
         served.until_working(&first.bytes, tls);
         let (keep_alive, new_each) = (Outcome::default(), Outcome::default());
-        Self { program: program.clone(), served, cold, ready, idle_kb, keep_alive, new_each }
+        Self {
+            program: program.clone(),
+            served,
+            cold,
+            ready,
+            idle_kb,
+            keep_alive,
+            new_each,
+            rounds: Vec::new(),
+        }
     }
 
     fn finish(self, tls: &Arc<ClientConfig>, idle: usize) -> Measured {
@@ -213,6 +224,7 @@ impl Bench {
             resident_kb: [self.idle_kb, loaded_kb, crowded_kb],
             keep_alive: self.keep_alive,
             new_each: self.new_each,
+            rounds: self.rounds,
         }
     }
 }
