@@ -4,7 +4,7 @@
 //! start, so both tell the same story.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ pub struct Listed {
     /// Peer address with port.
     pub client_ip: Box<str>,
     /// Roles in the order of the certificate.
-    pub roles: Vec<Role>,
+    pub roles: Box<[Role]>,
     /// SHA-256 of the DER, lower-case hexadecimal, or empty.
     pub fingerprint: Box<str>,
 }
@@ -60,8 +60,9 @@ pub struct Totals {
 #[derive(Debug, Default)]
 pub struct Ledger {
     totals: Totals,
-    /// By end, then by order of arrival, so that pruning looks at the front only.
-    listed: BTreeMap<(UnixTime, u64), Listed>,
+    /// By end, then by order of arrival, so that pruning looks at the front only; with the number
+    /// of their arrival. Nearly all go behind the last one, where a tree would keep its nodes half empty.
+    listed: VecDeque<(u64, Listed)>,
     arrived: u64,
 }
 
@@ -85,7 +86,7 @@ impl Ledger {
                     issued_at: event.at,
                     expires_at,
                     client_ip: client_ip(),
-                    roles: event.roles,
+                    roles: event.roles.into(),
                     fingerprint: event.fingerprint.unwrap_or_default(),
                 },
             );
@@ -138,16 +139,17 @@ impl Ledger {
             return;
         }
         self.arrived += 1;
-        self.listed.insert((listed.expires_at, self.arrived), listed);
+        let place = self.listed.partition_point(|(_, other)| other.expires_at <= listed.expires_at);
+        self.listed.insert(place, (self.arrived, listed));
         if self.listed.len() > LISTED_MAX {
-            self.listed.pop_first();
+            self.listed.pop_front();
         }
     }
 
     /// Drops what has ended.
     pub fn prune(&mut self, now: UnixTime) {
-        while self.listed.first_key_value().is_some_and(|((end, _), _)| *end <= now) {
-            self.listed.pop_first();
+        while self.listed.front().is_some_and(|(_, first)| first.expires_at <= now) {
+            self.listed.pop_front();
         }
     }
 
@@ -160,7 +162,7 @@ impl Ledger {
     /// How many certificates are good at `now`.
     #[must_use]
     pub fn active(&self, now: UnixTime) -> usize {
-        self.listed.range((now.plus_secs(1), 0)..).count()
+        self.good(now).count()
     }
 
     /// Certificates good at `now`, the newest first, that contain `search` in subject, e-mail,
@@ -170,13 +172,14 @@ impl Ledger {
         now: UnixTime,
         search: &'a str,
     ) -> impl Iterator<Item = &'a Listed> + 'a {
-        let mut found: Vec<(&(UnixTime, u64), &Listed)> = self
-            .listed
-            .range((now.plus_secs(1), 0)..)
-            .filter(|(_, listed)| listed.contains(search))
-            .collect();
-        found.sort_by_key(|((_, arrived), _)| core::cmp::Reverse(*arrived));
+        let mut found: Vec<&(u64, Listed)> =
+            self.good(now).filter(|(_, listed)| listed.contains(search)).collect();
+        found.sort_by_key(|(arrived, _)| core::cmp::Reverse(*arrived));
         found.into_iter().map(|(_, listed)| listed)
+    }
+
+    fn good(&self, now: UnixTime) -> impl Iterator<Item = &(u64, Listed)> {
+        self.listed.range(self.listed.partition_point(|(_, one)| one.expires_at <= now)..)
     }
 }
 
