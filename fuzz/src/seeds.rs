@@ -167,18 +167,20 @@ pub(crate) fn go_duration() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
+/// The files of the cases, each with its environment behind a NUL.
 pub(crate) fn config() -> Vec<Vec<u8>> {
-    let least = "issuer_url: https://idp.example.com/\nclient_id: talos\nendpoints: [10.0.0.1]\nca_cert: /etc/ca.crt\nca_key: /etc/ca.key\n";
-    let ends = [
-        "roles: [os:reader]\n",
-        "roles: []\nrbac:\n  rules:\n    - claim: groups\n      value: admins\n      roles: [os:admin]\n    - { claim: email, value: a@b.example, deny: true }\n",
-        "rate_limit: {requests: 10, window: 1m}\nip_allowlist: [10.0.0.0/8, '::1']\ntrusted_proxies: [127.0.0.1]\n",
-        "tls_cert: a\ntls_key: b\nlisten: '[::]:8443'\nmetrics_listen: 127.0.0.1:9100\nthreads: 2\n",
-        "cert_ttl: 5m\nmax_ttl: 24h\nclock_skew: 60s\nallowed_algs: [ES256, HS256]\n\0TALOSCTL_OIDC_CERT_TTL=1h\nTALOSCTL_OIDC_RBAC_RULES=[]\n",
-        "audit_log: '-'\naudit_checkpoint_interval: 1h\nadmin_token: abc\nbind_tokens: true\nrequire_csr: true\n",
-        "a: &a [*a]\n? b\n: |\n  text\n--- \n",
-    ];
-    ends.map(|end| format!("{least}{end}").into_bytes()).to_vec()
+    let joined = |case: &Value| {
+        let mut text = case["file"].as_str().unwrap_or_default().to_owned();
+        for (number, (name, value)) in case["env"].as_object().into_iter().flatten().enumerate() {
+            let before = if number == 0 { '\0' } else { '\n' };
+            text += &format!("{before}{name}={}", value.as_str().unwrap_or_default());
+        }
+        text.into_bytes()
+    };
+    let odd = b"a: &a [*a]\n? b\n: |\n  text\n--- \n".to_vec();
+    let cases = cases("config");
+    let files = cases.iter().filter(|(_, case)| case["document"].is_null());
+    files.map(|(_, case)| joined(case)).chain([odd]).collect()
 }
 
 /// The edits of the talosconfig cases, and each of their files under one more.
@@ -233,6 +235,7 @@ pub(crate) fn pem() -> Vec<Vec<u8>> {
         [read("crt"), read("key")].concat()
     };
     all.extend(["ed25519", "p256", "p384", "rsa2048"].map(pair));
+    all.extend(texts("config", "document"));
     all
 }
 

@@ -18,7 +18,9 @@ use exchange_core::policy::rbac::{Fallback, RolePolicy, Rule, Switches};
 use exchange_core::policy::{Allowlist, RateLimit, TrustedProxies};
 use exchange_core::server::audit::{AuditEvent, EventType};
 use exchange_core::server::setup::ClientFacts;
-use exchange_core::server::{Call, Connections, Door, Health, Input, Output, Server, Setup, SignError};
+use exchange_core::server::{
+    Call, Connections, Door, Health, Input, Output, Server, Setup, SignError,
+};
 use exchange_core::types::{Secret, Ttl};
 use ring::rand::SystemRandom;
 use serde_json::json;

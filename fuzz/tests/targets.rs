@@ -1,6 +1,7 @@
 //! Every target over its seeds and a few thousand mutations of them, on stable Rust.
 //!
-//! `EXCHANGE_FUZZ_ROUNDS` changes how many; `EXCHANGE_FUZZ_SEED` which.
+//! `EXCHANGE_FUZZ_ROUNDS` changes how many; `EXCHANGE_FUZZ_SEED` which. Where `EXCHANGE_FUZZ_CORPUS`
+//! is set, what libFuzzer kept in `corpus/` is called first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -21,6 +22,11 @@ fn run(name: &str) {
     assert!(!seeds.is_empty(), "{name} has no seeds");
     for seed in &seeds {
         call(target, seed);
+    }
+    if std::env::var_os("EXCHANGE_FUZZ_CORPUS").is_some() {
+        for file in std::fs::read_dir(root.join("corpus").join(name)).into_iter().flatten() {
+            call(target, &std::fs::read(file.expect("an entry").path()).expect("readable"));
+        }
     }
     let mut rng = Rng::new(number("EXCHANGE_FUZZ_SEED", 1));
     for _ in 0..number("EXCHANGE_FUZZ_ROUNDS", 3000) {

@@ -189,7 +189,8 @@ impl Watch {
             }
         }
         if self.ended {
-            assert!(self.unanswered.is_empty() && !self.locked && !self.listening);
+            let left = (self.unanswered.len(), self.locked, self.listening);
+            assert_eq!(left, (0, false, false), "unanswered, lock and listener that are left");
         }
     }
 

@@ -156,8 +156,11 @@ impl World {
     pub(crate) fn stale(&mut self, answer: &Answer) {
         let Some((effect, open)) = self.over.clone() else { return };
         let before = self.watch.said.len();
+        let held = (self.watch.locked, self.watch.listening, self.watch.knows_subject);
         self.respond(effect, &open, answer);
         assert_eq!(self.watch.said.len(), before, "an answer counts twice");
+        // Nothing was taken a second time either.
+        (self.watch.locked, self.watch.listening, self.watch.knows_subject) = held;
     }
 
     fn respond(&mut self, effect: EffectId, open: &Open, answer: &Answer) {
