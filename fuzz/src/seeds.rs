@@ -123,6 +123,8 @@ pub(crate) fn replies() -> Vec<Vec<u8>> {
 {"device_code":"d","user_code":"WDJB-MJHT","verification_uri":"https://idp.example.com/device","verification_uri_complete":"https://idp.example.com/device?user_code=WDJB-MJHT","expires_in":1800,"interval":5}"#,
         r#"200 application/json
 {"device_code":"d","user_code":"A","verification_url":"https://www.google.com/device","expires_in":1e9,"interval":0.5}"#,
+        r#"200 application/json
+{"device_code":"d","user_code":"WDJB-HTeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee","verification_uri":"https://idp.example.com/device"}"#,
         "302 text/html\n",
         "503 text/html\n<html>",
         "200 text/html\n<html>",

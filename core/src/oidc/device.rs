@@ -12,6 +12,8 @@ use crate::json::{Object, Value};
 use crate::machine::Mono;
 use crate::types::{Secret, Url};
 
+/// Longest code that a person is asked to type.
+const USER_CODE_CHARS_MAX: usize = 64;
 /// Seconds between polls where the provider names none (section 3.2).
 const INTERVAL_SECS: u64 = 5;
 /// Seconds a code lives where the provider names none.
@@ -50,8 +52,9 @@ pub fn read_grant(reply: &FetchReply) -> Result<DeviceGrant, AnswerError> {
     let text = |name: &'static str| {
         object.get_str(name).filter(|text| !text.is_empty()).ok_or(AnswerError::Member { name })
     };
-    let user_code = sanitise(text("user_code")?, 64);
-    if user_code.is_empty() {
+    let user_code = sanitise(text("user_code")?, USER_CODE_CHARS_MAX);
+    // A code that had to be cut is none that anybody could type.
+    if user_code.is_empty() || user_code.chars().count() > USER_CODE_CHARS_MAX {
         return Err(AnswerError::Member { name: "user_code" });
     }
     // Google's first version said `verification_url`.
@@ -202,6 +205,23 @@ mod tests {
         let google = r#"{"device_code":"d","user_code":"a\u001b[2Jb","verification_url":"https://www.google.com/device"}"#;
         let google = read_grant(&reply(200, google)).unwrap();
         assert_eq!(&*google.user_code, "a [2Jb");
+    }
+
+    #[test]
+    fn a_code_is_shown_whole_or_not_at_all() {
+        let asked = |code: &str| {
+            let page = "https://idp.example/device";
+            read_grant(&reply(
+                200,
+                &format!(
+                    r#"{{"device_code":"d","user_code":"{code}","verification_uri":"{page}"}}"#
+                ),
+            ))
+        };
+        assert_eq!(asked(&"e".repeat(64)).unwrap().user_code.len(), 64);
+        for code in ["e".repeat(65), " ".repeat(3), alloc::string::String::new()] {
+            assert_eq!(asked(&code).unwrap_err(), AnswerError::Member { name: "user_code" });
+        }
     }
 
     #[test]
