@@ -18,8 +18,11 @@ use crate::exit::Failure;
 /// A socket of the service manager with its name.
 pub(super) type GivenSocket = (Option<String>, std::net::TcpListener);
 
-/// Inputs that wait for the machine at most; more requests are refused.
-const INPUTS_MAX: usize = 8192;
+/// Inputs that wait for the machine, for each connection that may be open: its request, and one
+/// more for what the machine itself is answered or whose client has gone. More requests are refused.
+const INPUTS_A_CONNECTION: usize = 2;
+/// Room for inputs where few connections are allowed.
+const INPUTS_MIN: usize = 1024;
 /// How often the log may say that the system gives no connections.
 const SAY_MILLIS: u64 = 60_000;
 
@@ -80,11 +83,17 @@ pub(super) struct Front {
 
 impl Front {
     /// Turns requests of connections into inputs of the machine.
-    pub(super) fn desk(self: &Arc<Self>, inputs: &Sender<Input>, door: Door) -> Arc<Desk<Input>> {
+    pub(super) fn desk(
+        self: &Arc<Self>,
+        inputs: &Sender<Input>,
+        door: Door,
+        connections_max: usize,
+    ) -> Arc<Desk<Input>> {
+        let inputs_max = connections_max.saturating_mul(INPUTS_A_CONNECTION).max(INPUTS_MIN);
         let (front, ears) = (Arc::clone(self), Arc::clone(self));
         let queue = inputs.clone();
         let make = move |arrival: Arrival| {
-            if queue.len() >= INPUTS_MAX {
+            if queue.len() >= inputs_max {
                 return None;
             }
             let entropy = entropy::draw().ok()?;

@@ -297,6 +297,7 @@ fn setup(settings: &Settings, generation: u64, parts: Parts, now: UnixTime) -> S
         ca,
         signer_trust: SignerTrust::InProcess,
         ca_for_clients: ca_for_clients.into(),
+        waiting_max: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
         require_csr: settings.require_csr,
         facts: ClientFacts {
             cluster_name: settings.cluster_name.as_ref().map(ToString::to_string),

@@ -120,10 +120,11 @@ async fn serve(
     // Bounded by the requests that wait for an answer, which the machine bounds.
     let (scribe_orders, scribe_inbox) = unbounded::<Order>();
     let front = Arc::new(Front::default());
-    let desk = front.desk(&inputs, Door::Main);
+    let connections = connections_max(&settings);
+    let desk = front.desk(&inputs, Door::Main, connections);
     let tools = Arc::new(Mutex::new(Tools::new(fetcher, setup.generation, signer)));
     let keys_file = in_data_dir(&settings, "provider-keys");
-    let metrics_desk = front.desk(&inputs, Door::Metrics);
+    let metrics_desk = front.desk(&inputs, Door::Metrics, connections);
     let scribe = Scribe {
         orders: scribe_inbox,
         kept: None,
@@ -158,7 +159,7 @@ async fn serve(
     }
     let machine = spawn(drive(machine, inbox, hands));
 
-    let limits = ListenLimits::SERVER.with_connections(connections_max(&settings));
+    let limits = ListenLimits::SERVER.with_connections(connections);
     let (stop, stopped) = bounded::<()>(1);
     if let Some(metrics) = metrics {
         let (stopped, small) = (stopped.clone(), ListenLimits::SERVER.with_connections(64));

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::keys::{self, Key};
 use super::names::nearest;
 use super::problems::{Origin, quoted};
-use super::sources::Sources;
+use super::sources::{Sources, boolean};
 use crate::policy::rbac::{
     ClaimError, ClaimPath, Effect, Fallback, PolicyError, RolePolicy, Rule, Switches,
 };
@@ -35,6 +35,7 @@ pub(super) fn read(s: &mut Sources<'_>) -> Option<RolePolicy> {
         Some(roles) => Fallback::Static(roles),
         None if given || !rules.is_empty() => Fallback::Deny,
         None => {
+            s.refuse_misspelt_roles();
             s.warn(
                 "config.default_admin",
                 "roles is not set and there are no rules: EVERY user of the provider gets os:admin; set roles or rbac.rules",
@@ -225,11 +226,8 @@ fn read_roles(s: &mut Sources<'_>, number: usize, map: &Map) -> Vec<String> {
 
 fn read_flag(s: &mut Sources<'_>, number: usize, map: &Map, name: &str) -> Option<bool> {
     let text = field(s, number, map, name)?;
-    if text.eq_ignore_ascii_case("true") {
-        return Some(true);
-    }
-    if text.eq_ignore_ascii_case("false") {
-        return Some(false);
+    if let Ok(flag) = boolean(&text, true) {
+        return Some(flag);
     }
     let origin = map.get(name).map_or(Origin::Default, |node| s.origin(&node.place));
     let advice = format!("rule {number}: {name} must be true or false");

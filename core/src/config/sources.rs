@@ -195,19 +195,9 @@ impl<'a> Sources<'a> {
     }
 
     pub(super) fn flag(&mut self, key: &Key) -> bool {
-        let read = self.parse(key, |text| {
-            let is = |word: &str| text.eq_ignore_ascii_case(word);
-            if is("true") || text == "1" {
-                Ok(true)
-            } else if is("false") || text == "0" {
-                Ok(false)
-            } else if ["yes", "no", "on", "off", "y", "n"].into_iter().any(is) {
-                Err("yes, no, on and off are words here, not booleans; write true or false")
-            } else {
-                Err("write true or false")
-            }
-        });
-        read.unwrap_or(false)
+        // The original's files know the words of YAML 1.1; its variables never did.
+        let words = self.env(key).is_none();
+        self.parse(key, |text| boolean(text, words)).unwrap_or(false)
     }
 
     /// A whole number in the range of its kind; below zero is zero where zero means "off".
@@ -343,6 +333,49 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// Refuses names that were likely meant to say who gets what: without them everybody would be
+    /// an administrator, which nobody wants who has written some.
+    pub(super) fn refuse_misspelt_roles(&mut self) {
+        let meant = |name: &str| nearest(name, ["roles", "rbac", "rbac_rules"].into_iter());
+        let top = self.file.map(|map| map.pairs.as_slice()).unwrap_or_default();
+        let inside = self.file_named("rbac").and_then(|pair| pair.value.map());
+        let inside = inside.map(|map| map.pairs.as_slice()).unwrap_or_default();
+        let known = |name: &str| KEYS.iter().any(|key| key.file == name) || name == "rbac";
+        let top = top.iter().map(|pair| (pair, "")).filter(|(pair, _)| {
+            let name = pair.key.text.as_str();
+            !known(name) && meant(name).is_some()
+        });
+        let inside = inside
+            .iter()
+            .map(|pair| (pair, "rbac."))
+            .filter(|(pair, _)| pair.key.text.as_str() != "rules");
+        for (pair, before) in top.chain(inside) {
+            let (origin, name) = (self.origin(&pair.key_place), quoted(&pair.key.text));
+            self.misspelt(origin, format!("unknown key {before}{name}"));
+        }
+        for (name, value) in self.env {
+            let Some(short) = name.strip_prefix(ENV_PREFIX) else { continue };
+            let known = KEYS.iter().any(|key| key.env == Some(name.as_str()));
+            if !known && !value.is_empty() && name != ENV_CONFIG && meant(short).is_some() {
+                self.misspelt(Origin::Environment, format!("unknown variable {}", quoted(name)));
+            }
+        }
+    }
+
+    fn misspelt(&mut self, origin: Origin, what: String) {
+        let problem = Problem {
+            code: "config.unknown_key",
+            label: String::new(),
+            origin,
+            value: Some(what),
+            advice:
+                "neither roles nor rbac.rules are set, so everybody would get os:admin; correct \
+                     the name, or remove it"
+                    .into(),
+        };
+        self.problems.found.push(problem);
+    }
+
     /// Warns when the pair's key is not among `known`; `inside` ends with a dot or is empty.
     pub(super) fn warn_unknown_pair<'k>(
         &mut self,
@@ -360,6 +393,22 @@ impl<'a> Sources<'a> {
         let origin = self.origin(&pair.key_place);
         let name = quoted(name);
         self.warn("config.unknown_key", format!("{origin}: unknown key {inside}{name}{meant}"));
+    }
+}
+
+/// A boolean as it is written; with `words` also as YAML 1.1 has it.
+pub(super) fn boolean(text: &str, words: bool) -> Result<bool, &'static str> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    let (yes, no) =
+        (["yes", "on", "y"].into_iter().any(is), ["no", "off", "n"].into_iter().any(is));
+    if is("true") || text == "1" || words && yes {
+        Ok(true)
+    } else if is("false") || text == "0" || words && no {
+        Ok(false)
+    } else if yes || no {
+        Err("yes, no, on and off are words here, not booleans; write true or false")
+    } else {
+        Err("write true or false")
     }
 }
 

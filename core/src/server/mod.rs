@@ -37,7 +37,8 @@ use crate::oidc::key_cache::{Fetched, KeyCache, Lookup};
 use crate::pki::{Draft, SignatureAlgorithm};
 use crate::policy::RateLimiter;
 
-/// Requests that wait for keys or a signature at one time; more are refused with 503.
+/// Requests that wait for keys, and for a signature, at one time where nobody says otherwise; more
+/// are refused with 503. See [`Setup::waiting_max`].
 pub const WAITING_MAX: usize = 4096;
 /// How long a request waits for keys, in milliseconds.
 const KEYS_WAIT_MILLIS: u64 = 11_000;
@@ -149,6 +150,8 @@ pub struct Note {
 struct WaitingForKeys {
     trail: Trail,
     checked: Checked,
+    // What it was checked by also judges it: two configurations are nobody's word.
+    setup: Arc<Setup>,
     until: Mono,
 }
 
@@ -207,25 +210,32 @@ impl Server {
             self.outputs.push_back(Output::Respond { id, audit: Vec::new(), response });
             return;
         }
-        let trail = call.trail(now.mono, &self.setup);
+        let setup = Arc::clone(&self.setup);
+        let trail = call.trail(now.mono, &setup);
         let checked = call
-            .admit(now.mono, &mut self.gate, &self.setup)
-            .and_then(|admitted| admitted.present(&self.setup))
-            .and_then(|presented| presented.check(now.wall, &self.setup));
+            .admit(now.mono, &mut self.gate, &setup)
+            .and_then(|admitted| admitted.present(&setup))
+            .and_then(|presented| presented.check(now.wall, &setup));
         match checked {
-            Ok(checked) => self.with_keys(now, trail, checked, None),
+            Ok(checked) => {
+                let until = now.mono.plus_millis(KEYS_WAIT_MILLIS);
+                self.with_keys(now, WaitingForKeys { trail, checked, setup, until });
+            }
             Err(refusal) => self.refuse(now, trail, &refusal),
         }
     }
 
     /// Verifies with the key the token names, or parks the request until there is news of it.
-    fn with_keys(&mut self, now: Now, mut trail: Trail, checked: Checked, since: Option<Mono>) {
-        let hmac = self.setup.expect.hmac_key().filter(|_| checked.token().alg().is_hmac());
+    fn with_keys(&mut self, now: Now, request: WaitingForKeys) {
+        let WaitingForKeys { mut trail, checked, setup, until } = request;
+        let hmac = setup.expect.hmac_key().filter(|_| checked.token().alg().is_hmac());
         let verified = match hmac {
             Some(key) => checked.verify(now.wall, key, &mut trail),
             None => match self.keys.lookup(now, checked.token().alg(), checked.token().kid()) {
                 Lookup::Found(key) => checked.verify(now.wall, key, &mut trail),
-                Lookup::Wait => return self.park(now, trail, checked, since),
+                Lookup::Wait => {
+                    return self.park(now, WaitingForKeys { trail, checked, setup, until });
+                }
                 Lookup::Refused(error) => Err(Refusal::Token(error)),
                 Lookup::Unavailable { retry_after_secs } => {
                     Err(Refusal::KeysUnavailable { retry_after_secs })
@@ -234,33 +244,31 @@ impl Server {
         };
         let mut explained = Vec::new();
         let drafted = verified
-            .and_then(|verified| verified.grant(now, &mut self.gate, &self.setup, &mut explained))
-            .and_then(|grant| grant.draft(now.wall, &self.setup));
+            .and_then(|verified| verified.grant(now, &mut self.gate, &setup, &mut explained))
+            .and_then(|grant| grant.draft(now.wall, &setup));
         for line in explained {
             self.note(Level::Debug, format!("[RBAC] {line}"));
         }
         match drafted {
-            Ok((draft, holder)) => self.sign(now, trail, holder, draft),
+            Ok((draft, holder)) => self.sign(now, trail, holder, draft, setup),
             Err(refusal) => self.refuse(now, trail, &refusal),
         }
     }
 
-    fn park(&mut self, now: Now, trail: Trail, checked: Checked, until: Option<Mono>) {
-        if self.for_keys.len() >= WAITING_MAX {
-            return self.refuse(now, trail, &Refusal::Overloaded);
+    fn park(&mut self, now: Now, request: WaitingForKeys) {
+        if self.for_keys.len() >= self.setup.waiting_max {
+            return self.refuse(now, request.trail, &Refusal::Overloaded);
         }
-        let until = until.unwrap_or_else(|| now.mono.plus_millis(KEYS_WAIT_MILLIS));
-        self.for_keys.push_back(WaitingForKeys { trail, checked, until });
+        self.for_keys.push_back(request);
     }
 
-    fn sign(&mut self, now: Now, trail: Trail, holder: Holder, draft: Draft) {
-        if self.for_signature.len() >= WAITING_MAX {
+    fn sign(&mut self, now: Now, trail: Trail, holder: Holder, draft: Draft, setup: Arc<Setup>) {
+        if self.for_signature.len() >= self.setup.waiting_max {
             return self.refuse(now, trail, &Refusal::Overloaded);
         }
         let effect = self.effects.mint();
         let (tbs, algorithm) = (draft.tbs().to_vec(), draft.signature_algorithm());
         let until = now.mono.plus_millis(SIGN_WAIT_MILLIS);
-        let setup = Arc::clone(&self.setup);
         let generation = setup.generation;
         let waiting = WaitingForSignature { trail, holder, draft, setup, until };
         self.for_signature.insert(effect, Box::new(waiting));
@@ -301,7 +309,7 @@ impl Server {
                 let refusal = Refusal::KeysUnavailable { retry_after_secs: 5 };
                 self.refuse(now, waiting.trail, &refusal);
             } else {
-                self.with_keys(now, waiting.trail, waiting.checked, Some(waiting.until));
+                self.with_keys(now, waiting);
             }
         }
     }
@@ -446,8 +454,9 @@ impl Machine for Server {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        let keys = self.for_keys.iter().map(|waiting| waiting.until);
-        let signatures = self.for_signature.values().map(|waiting| waiting.until);
-        keys.chain(signatures).chain(self.keys.poll_timeout()).min()
+        // Both are in the order of arrival, and all wait equally long: the first is due first.
+        let keys = self.for_keys.front().map(|waiting| waiting.until);
+        let signature = self.for_signature.values().next().map(|waiting| waiting.until);
+        keys.into_iter().chain(signature).chain(self.keys.poll_timeout()).min()
     }
 }

@@ -1,6 +1,7 @@
 //! The exchange step by step.
 
 use exchange_core::http::Method;
+use exchange_core::jwt::Expectations;
 use exchange_core::machine::{Machine, Mono, Now, UnixTime};
 use exchange_core::pki::ClientCertificate;
 use exchange_core::policy::RateLimit;
@@ -10,7 +11,9 @@ use exchange_core::server::audit::EventType::{
     RequestRefused,
 };
 
-use crate::world::{EPOCH, Weather, World, claims, drain, server, setup, token};
+use exchange_core::types::Ttl;
+
+use crate::world::{EPOCH, ISSUER, Weather, World, claims, drain, server, setup, token};
 
 fn good(now: u64, group: &str) -> String {
     token(1, "k1", &claims(now, "alice", group))
@@ -239,4 +242,49 @@ fn when_outputs_are_drained_changes_nothing() {
         lazy.handle(now, input);
     }
     assert_eq!(after_each, drain(&mut lazy));
+}
+
+/// What a request was checked by also judges it, whatever is configured while it waits for keys.
+#[test]
+fn a_request_that_waits_over_a_reload_is_judged_by_one_configuration() {
+    let mut world = World::new();
+    world.fetch_delay = 100;
+    let before = world.ask(5, &good(EPOCH, "admins"));
+    let mut other = setup();
+    other.generation = 1;
+    other.expect = Expectations::new(ISSUER.parse().unwrap(), "another".parse().unwrap());
+    other.ttl = Ttl::from_secs(60).unwrap();
+    world.queue_at(20, Input::Reload(Box::new(other)));
+    let after = world.ask(30, &good(EPOCH, "admins"));
+    world.run(&mut server(setup()));
+    let kept = &world.answers[&before];
+    assert_eq!(kept.status, 200, "{:?}", String::from_utf8_lossy(&kept.body));
+    let cert = ClientCertificate::parse(kept.json().get_str("cert").unwrap()).unwrap();
+    assert_eq!(cert.not_after(), UnixTime::from_secs(EPOCH + 300), "the old lifetime");
+    let refused = &world.answers[&after];
+    assert_eq!((refused.status, refused.kinds()), (401, vec![AuthFailure]), "the new audience");
+}
+
+/// As many may wait as the configuration says, for keys as for signatures; the rest hears when to
+/// come again and leaves a trace.
+#[test]
+fn requests_beyond_what_may_wait_are_told_when_to_come_again() {
+    for (fetch_delay, sign_delay) in [(500, 0), (1, 500)] {
+        let mut world = World::new();
+        (world.fetch_delay, world.sign_delay) = (fetch_delay, sign_delay);
+        let ids: Vec<u64> = (0..5).map(|_| world.ask(100, &good(EPOCH, "admins"))).collect();
+        let mut small = setup();
+        small.waiting_max = 3;
+        world.run(&mut server(small));
+        let refused: Vec<_> =
+            ids.iter().map(|id| &world.answers[id]).filter(|answer| answer.status == 503).collect();
+        assert_eq!(refused.len(), 2);
+        for answer in refused {
+            assert_eq!(
+                (answer.retry_after.as_deref(), &*answer.code()),
+                (Some("1"), "server.overloaded")
+            );
+            assert!(answer.kinds().contains(&RequestRefused));
+        }
+    }
 }
