@@ -13,6 +13,9 @@ const TOLERANCE: f64 = 1.03;
 /// And for pieces of a few hundred instructions, that many of them.
 const SLACK: f64 = 50.0;
 
+/// The piece that is made slower on purpose, to see that the gate notices.
+pub const TRIAL: &str = "refuse_expired";
+
 /// Instructions of our own for one call, by the name of the piece.
 pub type Own = Vec<(&'static str, f64)>;
 
@@ -34,8 +37,14 @@ pub fn write(counted: &Own) -> ExitCode {
     }
 }
 
-/// Fails where something grew beyond the tolerance.
-pub fn check(counted: &Own) -> ExitCode {
+/// Whether this is more than the tolerance lets pass; so is what no baseline is known of.
+fn has_grown(own: f64, before: Option<f64>) -> bool {
+    !before.is_some_and(|before| own <= before * TOLERANCE + SLACK)
+}
+
+/// Fails where something grew beyond the tolerance, and where it would not notice: `slowed` is what
+/// [`TRIAL`] takes when one call in ten is made twice.
+pub fn check(counted: &Own, slowed: f64) -> ExitCode {
     let Some(known) = read() else {
         eprintln!("{} cannot be read: make it with --accept", file().display());
         return ExitCode::FAILURE;
@@ -46,10 +55,17 @@ pub fn check(counted: &Own) -> ExitCode {
         let before = known.get(*name).and_then(Value::as_f64);
         let told = before.map_or("-".into(), |before| format!("{:.3}", own / before));
         println!("{name:<24} {own:>12.0} {:>12.0} {told:>8}", before.unwrap_or(0.0));
-        if !before.is_some_and(|before| *own <= before * TOLERANCE + SLACK) {
+        if has_grown(*own, before) {
             eprintln!("{name}: costs more than baseline.json says. If that is wanted: --accept");
             verdict = ExitCode::FAILURE;
         }
+    }
+    let before = known.get(TRIAL).and_then(Value::as_f64);
+    if before.is_some() && has_grown(slowed, before) {
+        println!("{TRIAL}, a tenth slower on purpose ({slowed:.0}): noticed");
+    } else {
+        eprintln!("{TRIAL}, a tenth slower on purpose ({slowed:.0}): NOT noticed. Use --accept");
+        verdict = ExitCode::FAILURE;
     }
     verdict
 }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use exchange_bench::{BENCHES, Make, Run};
 
-use crate::table::Measured;
+use crate::table::{Beside, Measured};
 
 /// First argument of the program when valgrind runs it: `--count NAME INDEX CALLS`.
 pub const CHILD: &str = "--count";
@@ -51,11 +51,14 @@ pub fn child() -> ExitCode {
 pub fn count(name: &'static str, make: Make) -> Result<Measured, String> {
     let bench = make();
     let ours = ours(name)?.all;
-    let floor = bench.floor.is_some().then(|| each(name, 1)).transpose()?.map(|counts| counts.all);
+    let beside = |index| {
+        each(name, index).map(|Counts { all, .. }| Beside { cost: all, of_ours: all / ours })
+    };
+    let floor = bench.floor.is_some().then(|| beside(1)).transpose()?;
     let first_peer = 1 + usize::from(floor.is_some());
     let labels = bench.peers.iter().map(|(label, _)| *label).enumerate();
     let peers: Result<Vec<_>, String> =
-        labels.map(|(at, label)| Ok((label, each(name, first_peer + at)?.all))).collect();
+        labels.map(|(at, label)| Ok((label, beside(first_peer + at)?))).collect();
     Ok(Measured { name, ours, floor, peers: peers?, aim: bench.aim })
 }
 
@@ -64,8 +67,18 @@ pub fn ours(name: &str) -> Result<Counts, String> {
     each(name, 0)
 }
 
+/// The same when one call in ten is made twice: what the gate has to notice.
+pub fn a_tenth_slower(name: &str) -> Result<Counts, String> {
+    between(name, 0, MANY + (MANY - FEW) / 10)
+}
+
 fn each(name: &str, index: usize) -> Result<Counts, String> {
-    let (few, many) = (instructions(name, index, FEW)?, instructions(name, index, MANY)?);
+    between(name, index, MANY)
+}
+
+/// By call, where `made` calls pass for [`MANY`].
+fn between(name: &str, index: usize, made: u64) -> Result<Counts, String> {
+    let (few, many) = (instructions(name, index, FEW)?, instructions(name, index, made)?);
     let calls = f64::from(u32::try_from(MANY - FEW).map_err(|error| error.to_string())?);
     Ok(Counts { all: (many.all - few.all) / calls, own: (many.own - few.own) / calls })
 }

@@ -3,6 +3,8 @@
 
 use std::hint::black_box;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use exchange_core::http::{FetchReply, Headers, Limits, Request, ServerCodec, ServerEvent};
 use exchange_core::machine::{Entropy, Machine as _, Mono, Now, RequestId};
 use exchange_core::oidc::key_cache::KeyCacheConfig;
@@ -16,7 +18,7 @@ use exchange_core::types::Ttl;
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{self, Ed25519KeyPair, RsaPublicKeyComponents};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixed::{Ca, ISSUER, KEYS, NOW, ed25519_ca, expectations, token};
 use crate::issue::random;
@@ -42,6 +44,8 @@ struct World {
     log: String,
     out: Vec<u8>,
     asked: u64,
+    /// How much was signed last.
+    signed_bytes: usize,
 }
 
 impl World {
@@ -56,6 +60,7 @@ impl World {
             log: String::new(),
             out: Vec::new(),
             asked: 0,
+            signed_bytes: 0,
         };
         world.perform();
         world
@@ -104,6 +109,7 @@ impl World {
                     Input::Fetched { effect, result }
                 }
                 Output::Sign { effect, tbs, .. } => {
+                    self.signed_bytes = tbs.len();
                     let signature = self.ca.key.sign(&self.rng, &tbs).expect("a signature");
                     Input::Signed { effect, result: Ok(signature) }
                 }
@@ -163,26 +169,58 @@ fn ours(token: &str, status: &'static str) -> Run {
     })
 }
 
-/// What is hashed in one exchange: the certificate for its fingerprint, two audit lines, each for
-/// the line behind it and as a leaf of the tree, and (on average) one inner node for each line.
-const DIGESTS: [usize; 7] = [394, 412, 413, 769, 770, 65, 65];
+/// What one exchange signs and hashes, in bytes.
+struct Lengths {
+    tbs: usize,
+    digests: Vec<usize>,
+}
+
+impl Lengths {
+    /// Those of a first exchange with this token; later ones have longer numbers in their lines.
+    /// Hashed are the subject, for its limit; the certificate, for its fingerprint; two audit
+    /// lines, each for the line behind it and as a leaf of the tree; and (on average) one inner
+    /// node of the tree for each line.
+    fn of(token: &str) -> Self {
+        let mut world = World::new();
+        world.exchange(&request_bytes(token));
+        let body = world.out.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+        let answer: Value = serde_json::from_slice(&world.out[body..]).expect("JSON");
+        let pem = answer["cert"].as_str().expect("a certificate");
+        let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let certificate = STANDARD.decode(base64).expect("base64").len();
+        let subject = {
+            let line = world.log.lines().next().expect("a line");
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            line["subject"].as_str().expect("a subject").len()
+        };
+        let mut digests = vec![subject, certificate];
+        for line in world.log.lines() {
+            digests.extend([line.len(), 1 + line.len(), 1 + 32 + 32]);
+        }
+        Self { tbs: world.signed_bytes, digests }
+    }
+}
+
+/// More than anything that is hashed.
+const TEXT: [u8; 4096] = [b'x'; 4096];
 
 /// The bare calls: randomness, verification, key of the leaf, signature of the CA; and, with
-/// `promises`, the digests of fingerprint and audit chain.
+/// `promises`, the digests of limit, fingerprint and audit chain.
 fn floor(token: &str, promises: bool) -> Run {
+    let Lengths { tbs, digests } = Lengths::of(token);
     let jwk = crate::fixed::jwk("rsa-1");
     let (signed, signature) = parts(token);
     let key = RsaPublicKeyComponents { n: number(&jwk, "n"), e: number(&jwk, "e") };
-    let (rng, ca, tbs) = (SystemRandom::new(), ed25519_ca(), [0x30; 317]);
-    let digests = if promises { &DIGESTS[..] } else { &[] };
+    let (rng, ca, tbs) = (SystemRandom::new(), ed25519_ca(), vec![0x30; tbs]);
+    let digests = if promises { digests } else { vec![] };
     Box::new(move || {
         let entropy: [u8; ENTROPY_BYTES] = random(&rng);
         key.verify(&signature::RSA_PKCS1_2048_8192_SHA256, black_box(&signed), &signature)
             .expect("valid");
         black_box(Ed25519KeyPair::from_seed_unchecked(&entropy[..32]).expect("a key"));
         black_box(ca.key.sign(&rng, black_box(&tbs)).expect("a signature"));
-        for length in digests {
-            black_box(digest(&SHA256, black_box(&[b'x'; 1024][..*length])));
+        for length in &digests {
+            black_box(digest(&SHA256, black_box(&TEXT[..*length])));
         }
     })
 }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use exchange_bench::{BENCHES, Bench, Make, Run};
-use table::{Measured, Unit};
+use table::{Beside, Measured, Unit};
 
 /// How long one closure runs in one round: short, so that some rounds meet no interruption.
 const SLICE: Duration = Duration::from_millis(1);
@@ -73,8 +73,13 @@ fn main() -> ExitCode {
     }
     let done = if options.check || options.accept {
         let own = chosen.iter().map(|(name, _)| Ok((*name, callgrind::ours(name)?.own)));
-        let act = if options.accept { baseline::write } else { baseline::check };
-        own.collect::<Result<baseline::Own, String>>().map(|own| act(&own))
+        let own = own.collect::<Result<baseline::Own, String>>();
+        if options.accept {
+            own.map(|own| baseline::write(&own))
+        } else {
+            let slowed = callgrind::a_tenth_slower(baseline::TRIAL).map(|slowed| slowed.own);
+            own.and_then(|own| Ok(baseline::check(&own, slowed?)))
+        }
     } else {
         let counted = chosen.iter().map(|(name, make)| callgrind::count(name, *make));
         counted.collect::<Result<Vec<Measured>, String>>().map(|counted| {
@@ -88,8 +93,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// Best nanoseconds of each closure over interleaved rounds, so that a busy moment of the machine
-/// meets all of them alike.
+/// Best nanoseconds of each closure over interleaved rounds. Ratios are made within each round,
+/// where what the machine does meets all of them alike, and their median counts.
 fn wall_time(make: Make, rounds: usize) -> Measured {
     let Bench { name, ours, floor, peers, aim } = make();
     let labels: Vec<&str> = peers.iter().map(|(label, _)| *label).collect();
@@ -97,16 +102,26 @@ fn wall_time(make: Make, rounds: usize) -> Measured {
     let mut runs: Vec<Run> =
         [ours].into_iter().chain(floor).chain(peers.into_iter().map(|(_, run)| run)).collect();
     let batches: Vec<u32> = runs.iter_mut().map(batch).collect();
-    let mut best = vec![f64::INFINITY; runs.len()];
+    let mut times = vec![Vec::with_capacity(rounds); runs.len()];
     for _ in 0..rounds {
-        for (run, (batch, best)) in runs.iter_mut().zip(batches.iter().zip(&mut best)) {
-            *best = best.min(time(run, *batch));
+        for (run, (batch, times)) in runs.iter_mut().zip(batches.iter().zip(&mut times)) {
+            times.push(time(run, *batch));
         }
     }
-    let mut best = best.into_iter();
-    let ours = best.next().expect("ours is always there");
-    let floor = if has_floor { best.next() } else { None };
-    Measured { name, ours, floor, peers: labels.into_iter().zip(best).collect(), aim }
+    let best = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+    let (ours, others) = times.split_first().expect("ours is always there");
+    let mut others = others.iter().map(|times| {
+        let ratios = times.iter().zip(ours).map(|(other, ours)| other / ours).collect();
+        Beside { cost: best(times), of_ours: median(ratios) }
+    });
+    let floor = if has_floor { others.next() } else { None };
+    let peers = labels.into_iter().zip(others).collect();
+    Measured { name, ours: best(ours), floor, peers, aim }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Nanoseconds a call.

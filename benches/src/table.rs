@@ -6,9 +6,17 @@ use exchange_bench::Aim;
 pub struct Measured {
     pub name: &'static str,
     pub ours: f64,
-    pub floor: Option<f64>,
-    pub peers: Vec<(&'static str, f64)>,
+    pub floor: Option<Beside>,
+    pub peers: Vec<(&'static str, Beside)>,
     pub aim: Option<Aim>,
+}
+
+/// What stands beside ours.
+#[derive(Clone, Copy)]
+pub struct Beside {
+    pub cost: f64,
+    /// So many times what ours costs.
+    pub of_ours: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,18 +42,18 @@ pub fn print(measured: &[Measured], unit: Unit) {
     for Measured { name, ours, floor, peers, aim } in measured {
         println!("{name:<24} {:<28} {:>12}", "ours", unit.show(*ours));
         if let Some(floor) = floor {
-            let ratio = format!("{:.3}", ours / floor);
+            let ratio = format!("{:.3}", 1.0 / floor.of_ours);
             println!(
                 "{:<24} {:<28} {:>12} {ratio:>12}",
                 "",
                 "floor (ours / floor)",
-                unit.show(*floor)
+                unit.show(floor.cost)
             );
         }
         for (label, peer) in peers {
-            let ratio = format!("{:.2}", peer / ours);
+            let ratio = format!("{:.2}", peer.of_ours);
             let label = format!("{label} (it / ours)");
-            println!("{:<24} {label:<28} {:>12} {ratio:>12}", "", unit.show(*peer));
+            println!("{:<24} {label:<28} {:>12} {ratio:>12}", "", unit.show(peer.cost));
         }
         // Aims are about time.
         if let (Some(aim), Unit::Nanoseconds) = (aim, unit) {
@@ -54,13 +62,14 @@ pub fn print(measured: &[Measured], unit: Unit) {
     }
 }
 
-fn verdict(aim: Aim, ours: f64, floor: Option<f64>, peers: &[(&str, f64)]) -> String {
+fn verdict(aim: Aim, ours: f64, floor: Option<Beside>, peers: &[(&str, Beside)]) -> String {
     let (reached, aim) = match aim {
         Aim::OfFloor(most) => {
-            (floor.is_some_and(|floor| ours <= most * floor), format!("at most {most:.2} × floor"))
+            let reached = floor.is_some_and(|floor| 1.0 <= most * floor.of_ours);
+            (reached, format!("at most {most:.2} × floor"))
         }
         Aim::FasterThanPeer(least) => (
-            peers.first().is_some_and(|(_, peer)| *peer >= least * ours),
+            peers.first().is_some_and(|(_, peer)| peer.of_ours >= least),
             format!("at least {least:.1} × as fast as the peer"),
         ),
         Aim::Nanos(most) => (ours <= most, format!("at most {most:.0} ns")),

@@ -17,12 +17,14 @@ impl CommonName {
     /// cuts it at 64. `None` when nothing is left.
     #[must_use]
     pub fn from_identity(claim: &str) -> Option<Self> {
-        let clean: String = claim
-            .trim()
-            .chars()
-            .filter(|c| !c.is_control() && !is_deceptive(*c))
-            .take(64)
-            .collect();
+        let claim = claim.trim();
+        // Nearly all of them, and nothing to be dropped or cut.
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+        if (1..=64).contains(&claim.len()) && claim.as_bytes().iter().all(is_plain) {
+            return Some(Self(claim.into()));
+        }
+        let clean: String =
+            claim.chars().filter(|c| !c.is_control() && !is_deceptive(*c)).take(64).collect();
         let clean = clean.trim();
         (!clean.is_empty()).then(|| Self(clean.into()))
     }
@@ -46,6 +48,18 @@ mod tests {
         assert_eq!(name(" J\u{fc}rgen\n\u{202e} ").as_deref(), Some("J\u{fc}rgen"));
         assert_eq!(name("\u{200b}\n"), None);
         assert_eq!(name(&"\u{fc}".repeat(90)), Some("\u{fc}".repeat(64)));
+    }
+
+    #[test]
+    fn plain_names_are_kept_whole() {
+        let name = |s: &str| CommonName::from_identity(s).map(|n| String::from(n.as_str()));
+        let plain: String = (' '..='~').collect();
+        for text in [&plain[1..65], &plain[31..], "a", "a b"] {
+            assert_eq!(name(text).as_deref(), Some(text));
+        }
+        assert_eq!(name(&plain[1..66]).as_deref(), Some(&plain[1..65]));
+        assert_eq!((name(" a ").as_deref(), name("  "), name("")), (Some("a"), None, None));
+        assert_eq!(name("a\u{7f}b\u{1f}").as_deref(), Some("ab"));
     }
 
     proptest! {

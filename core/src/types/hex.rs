@@ -1,20 +1,23 @@
 //! Lower-case hexadecimal.
 
 use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::vec;
 
 /// Two digits an octet. Written for each certificate several times, so four octets at once.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.len().saturating_mul(2);
-    let mut text = Vec::with_capacity(digits.saturating_add(8));
-    for chunk in bytes.chunks(4) {
-        let mut four = [0; 4];
-        for (to, from) in four.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        text.extend_from_slice(&eight_digits(u32::from_be_bytes(four)));
+    let mut text = vec![0; bytes.len().saturating_mul(2)];
+    let (fours, rest) = bytes.as_chunks::<4>();
+    let (eights, tail) = text.as_chunks_mut::<8>();
+    for (four, eight) in fours.iter().zip(eights) {
+        *eight = eight_digits(u32::from_be_bytes(*four));
     }
-    text.truncate(digits);
+    let mut four = [0; 4];
+    for (to, from) in four.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    for (to, digit) in tail.iter_mut().zip(eight_digits(u32::from_be_bytes(four))) {
+        *to = digit;
+    }
     String::from_utf8(text).unwrap_or_default()
 }
 
