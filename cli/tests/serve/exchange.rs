@@ -751,11 +751,24 @@ fn s2_paths_and_methods() {
         (404, "CA endpoint only available in self-signed TLS mode")
     );
     for path in
-        ["/", "/nothing", "/exchange/", "//exchange", "/Exchange", "/healthz/", "/%65xchange"]
+        ["/", "/nothing", "/exchange/", "//nothing", "/Exchange", "/healthz/", "/%65xchange"]
     {
         let reply = server.open().request("POST", path, &[], b"");
         assert_eq!(reply.status, 404, "{path}");
         assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"), "{path}");
+    }
+    // A detour is sent the straight way, with its method and body, and never out of the server.
+    for (path, place) in [
+        ("//exchange", Some("/exchange")),
+        ("/./exchange?a=1", Some("/exchange?a=1")),
+        ("/admin/../healthz", Some("/healthz")),
+        ("//admin/stats", Some("/admin/stats")),
+        ("//other.example/admin", None),
+        ("/./\\other.example", None),
+    ] {
+        let reply = server.open().request("POST", path, &[], b"{}");
+        let status = if place.is_some() { 307 } else { 404 };
+        assert_eq!((reply.status, reply.header("location")), (status, place), "{path}");
     }
     let facts = server.get("/.well-known/talosctl-oidc-configuration").json();
     assert_eq!(facts["issuer"], provider.issuer());

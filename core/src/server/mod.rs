@@ -8,6 +8,7 @@ pub mod audit;
 pub mod audit_chain;
 pub mod audit_verify;
 pub mod chain;
+mod clean_path;
 pub mod metrics;
 pub mod refusal;
 mod routes;

@@ -6,7 +6,7 @@ use core::fmt::Write as _;
 use super::audit::write_roles;
 use super::metrics::Gauges;
 use super::refusal::{error, guarded};
-use super::{Call, Door, Server, Setup};
+use super::{Call, Door, Server, Setup, clean_path};
 use crate::http::{Method, Response};
 use crate::json;
 use crate::machine::Now;
@@ -19,6 +19,9 @@ const CLOCK_BACK_SECS: u64 = 300;
 impl Server {
     /// Answers every path but `/exchange`. Routing sees the raw path: nothing is decoded.
     pub(super) fn route(&mut self, now: Now, call: Call) -> Response {
+        if let Some(response) = clean_path::redirect(&call.head) {
+            return response;
+        }
         let path = call.head.path();
         let for_admin = path == "/admin" || path.starts_with("/admin/");
         if for_admin && call.door == Door::Main {
