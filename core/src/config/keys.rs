@@ -184,7 +184,7 @@ table! {
     RATE_LIMIT_SUBJECT_REQUESTS "rate_limit_subject_requests" Kind::Number { min: 0, max: 10_000 }, "0", false,
         "Certificates one user may get in a window; 0 is no limit.";
     RATE_LIMIT_WINDOW "rate_limit_window" Kind::Duration { min_ms: 1, max_ms: DAY }, "1m", false,
-        "Length of the window of both limits.";
+        "Length of the window of both limits; zero and below are the default.";
     IP_ALLOWLIST "ip_allowlist" Kind::List, "", false,
         "Addresses and networks that may use /exchange. Default: all.";
     TRUSTED_PROXIES "trusted_proxies" Kind::List, "", false,

@@ -338,7 +338,7 @@ fn read_tls(s: &mut Sources<'_>) -> Option<TlsMode> {
 }
 
 fn read_rate(s: &mut Sources<'_>) -> (Option<RateLimit>, Option<RateLimit>) {
-    let window_ms = s.duration(&keys::RATE_LIMIT_WINDOW).and_then(GoDuration::millis);
+    let window_ms = s.window(&keys::RATE_LIMIT_WINDOW).and_then(GoDuration::millis);
     let mut limit = |key| {
         // The table's ranges are those of the type.
         let requests = s.number(key).filter(|requests| *requests > 0)?;

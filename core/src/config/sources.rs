@@ -218,16 +218,23 @@ impl<'a> Sources<'a> {
 
     /// A duration in the range of its kind.
     pub(super) fn duration(&mut self, key: &Key) -> Option<GoDuration> {
-        let Kind::Duration { min_ms, max_ms } = key.kind else { return None };
-        self.parse(key, |text| {
-            let duration: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
-            match duration.millis() {
-                Some(ms) if (min_ms..=max_ms).contains(&ms) => Ok(duration),
-                Some(_) | None => {
-                    Err(format!("must be from {} to {}", go_text(min_ms), go_text(max_ms)))
-                }
-            }
-        })
+        self.parse(key, |text| duration(key, text))
+    }
+
+    /// The same, but zero and below are the default as in the original, with a warning: the limit
+    /// holds all the same.
+    pub(super) fn window(&mut self, key: &Key) -> Option<GoDuration> {
+        let mut replaced = None;
+        let window = self.parse(key, |text| {
+            let is_none = text.parse::<GoDuration>().is_ok_and(|window| window.nanos() <= 0);
+            replaced = is_none.then(|| shown(key, text)).flatten();
+            duration(key, if is_none { key.default } else { text })
+        });
+        if let Some(value) = replaced {
+            let text = format!("{}: {value} is no time: {} holds", key.label(), key.default);
+            self.warn("config.default", text);
+        }
+        window
     }
 
     /// One of the words of its kind.
@@ -423,6 +430,16 @@ fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().into()),
+    }
+}
+
+/// A duration in the range of the key's kind.
+fn duration(key: &Key, text: &str) -> Result<GoDuration, String> {
+    let Kind::Duration { min_ms, max_ms } = key.kind else { return Err("no duration".into()) };
+    let duration: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
+    match duration.millis() {
+        Some(ms) if (min_ms..=max_ms).contains(&ms) => Ok(duration),
+        Some(_) | None => Err(format!("must be from {} to {}", go_text(min_ms), go_text(max_ms))),
     }
 }
 
