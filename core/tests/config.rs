@@ -58,8 +58,11 @@ fn told(settings: &Settings) -> Value {
         "nodes": texts(settings.nodes.iter().map(ToString::to_string).collect()),
         "cluster_name": settings.cluster_name.as_ref().map(ToString::to_string),
         "ca": match &settings.ca {
-            CaSource::Files { cert, key } => format!("files {cert} {key}"),
-            CaSource::Inline { .. } => "inline".into(),
+            CaSource::Pem { cert, key } => match (cert.path(), key.path()) {
+                (Some(cert), Some(key)) => format!("files {cert} {key}"),
+                (None, None) => "inline".into(),
+                (cert, key) => format!("{} and {}", cert.unwrap_or("-"), key.unwrap_or("-")),
+            },
             CaSource::TalosConfig { path } => format!("talos_config {path}"),
         },
         "secret": settings.client_secret.is_some(),

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use exchange_core::config::{CaPair, CaSource, ENV_PREFIX, Settings, TrailingSlash, from_document};
+use exchange_core::config::{
+    CaPair, CaSource, ENV_PREFIX, PemSource, Settings, TrailingSlash, from_document,
+};
 use exchange_core::jwt::{Alg, Expectations};
 use exchange_core::machine::UnixTime;
 use exchange_core::oidc::discovery::DiscoveryPolicy;
@@ -172,14 +174,22 @@ fn signing_ca(
     problems: &mut Problems,
 ) -> Option<(CaCert, CaKey)> {
     let pair = match source {
-        CaSource::Files { cert, key } => {
-            let cert_pem = problems.keep(text(Path::new(cert), "ca_cert"));
-            let key_pem = problems.keep(bytes(Path::new(key), "ca_key"));
-            warn_of_readers("ca_key", key);
-            CaPair { cert_pem: cert_pem?.to_string(), key_pem: Secret::new(key_pem?.to_vec()) }
-        }
-        CaSource::Inline { cert_pem, key_pem } => {
-            CaPair { cert_pem: cert_pem.clone(), key_pem: key_pem.duplicate() }
+        CaSource::Pem { cert, key } => {
+            let cert_pem = match cert {
+                PemSource::Inline(pem) => Some(pem.clone()),
+                PemSource::File(path) => {
+                    problems.keep(text(Path::new(path), "ca_cert")).map(|text| text.to_string())
+                }
+            };
+            let key_pem = match key {
+                PemSource::Inline(pem) => Some(pem.duplicate()),
+                PemSource::File(path) => {
+                    warn_of_readers("ca_key", path);
+                    let read = problems.keep(bytes(Path::new(path), "ca_key"));
+                    read.map(|bytes| Secret::new(bytes.to_vec()))
+                }
+            };
+            CaPair { cert_pem: cert_pem?, key_pem: key_pem? }
         }
         CaSource::TalosConfig { path } => {
             let document = problems.keep(text(Path::new(path), "talos_config"))?;

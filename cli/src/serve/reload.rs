@@ -95,12 +95,10 @@ impl Reloader {
         let mut paths: Vec<PathBuf> = self.config.iter().cloned().collect();
         let mut add = |path: &str| paths.push(PathBuf::from(path));
         match &settings.ca {
-            CaSource::Files { cert, key } => {
-                add(cert);
-                add(key);
+            CaSource::Pem { cert, key } => {
+                cert.path().into_iter().chain(key.path()).for_each(&mut add);
             }
             CaSource::TalosConfig { path } => add(path),
-            CaSource::Inline { .. } => {}
         }
         if let TlsMode::Files { cert, key } = &settings.tls {
             add(cert);

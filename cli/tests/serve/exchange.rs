@@ -402,6 +402,20 @@ fn d17_every_form_of_ca_key_signs() {
     }
 }
 
+/// The certificate in a file and its key in the environment, where another key file is named too.
+#[test]
+fn s41_each_half_of_the_ca_may_come_from_its_own_source() {
+    let provider = Provider::start();
+    let read = |name| std::fs::read_to_string(vector(name)).unwrap();
+    let body = provider.body("alice", json!({}));
+    let config = Config::new(&provider).env("TALOSCTL_OIDC_CA_KEY_DATA", &read("ca/ed25519.key"));
+    let server = config.set("ca_key", "/nowhere/ca.key").start().ready();
+    assert_eq!(server.post(&body).status, 200);
+    let config = Config::new(&provider).env("TALOSCTL_OIDC_CA_CERT_DATA", &read("ca/ed25519.crt"));
+    let server = config.unset("ca_cert").start().ready();
+    assert_eq!(server.post(&body).status, 200);
+}
+
 /// D18: a mounted key of mode 0444 warns and works.
 #[test]
 fn d18_a_readable_ca_key_only_warns() {

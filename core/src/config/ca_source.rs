@@ -16,19 +16,12 @@ use crate::yaml::{Node, YamlError, parse_all};
 /// Where the CA's certificate and key are.
 #[derive(Debug)]
 pub enum CaSource {
-    /// In two PEM files.
-    Files {
-        /// Path of the certificate.
-        cert: String,
-        /// Path of the key.
-        key: String,
-    },
-    /// In the configuration itself.
-    Inline {
-        /// Certificate in PEM.
-        cert_pem: String,
-        /// Key in PEM.
-        key_pem: Secret,
+    /// In PEM, each for itself: a certificate in a file goes with a key from the environment.
+    Pem {
+        /// The certificate.
+        cert: PemSource<String>,
+        /// The key.
+        key: PemSource<Secret>,
     },
     /// In a YAML file of Talos, for [`from_document`].
     TalosConfig {
@@ -37,15 +30,33 @@ pub enum CaSource {
     },
 }
 
-/// One half of the CA as it is configured.
-enum Half<T> {
-    Data(T),
+/// Where one half of the CA is.
+#[derive(Debug)]
+pub enum PemSource<T> {
+    /// In the configuration itself.
+    Inline(T),
+    /// In the file of this path.
     File(String),
-    Absent,
+}
+
+impl<T> PemSource<T> {
+    /// Inline data wins over a file.
+    fn read(data: Option<T>, file: Option<String>) -> Option<Self> {
+        data.map(Self::Inline).or(file.map(Self::File))
+    }
+
+    /// The path, where it is a file.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Inline(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
 }
 
 impl CaSource {
-    /// Inline data wins over files, both over `talos_config`; `None` where a problem was recorded.
+    /// Both halves win over `talos_config`; `None` where a problem was recorded.
     pub(super) fn read(s: &mut Sources<'_>) -> Option<Self> {
         let before = s.problems.found.len();
         let is_pem = |text: &str| {
@@ -62,30 +73,19 @@ impl CaSource {
         if s.problems.found.len() > before {
             return None;
         }
-        let cert = half(cert_data, cert_file);
-        let key = half(key_data, key_file);
+        let cert = PemSource::read(cert_data, cert_file);
+        let key = PemSource::read(key_data, key_file);
         match (cert, key, path) {
-            (Half::Data(cert_pem), Half::Data(key_pem), other) => {
-                warn_unused(s, other.is_some());
-                Some(Self::Inline { cert_pem, key_pem })
+            (Some(cert), Some(key), other) => {
+                if other.is_some() {
+                    let text = "talos_config is not used: the CA certificate and key are set";
+                    s.warn("config.unused", text);
+                }
+                Some(Self::Pem { cert, key })
             }
-            (Half::File(cert), Half::File(key), other) => {
-                warn_unused(s, other.is_some());
-                Some(Self::Files { cert, key })
-            }
-            (Half::Data(_), Half::File(_), _) => {
-                let advice = "ca_cert_data is given but the key is a file; give both as text or both as files";
-                s.conflict(&keys::CA_KEY_DATA, advice);
-                None
-            }
-            (Half::File(_), Half::Data(_), _) => {
-                let advice = "ca_key_data is given but the certificate is a file; give both as text or both as files";
-                s.conflict(&keys::CA_CERT_DATA, advice);
-                None
-            }
-            (Half::Absent, Half::Absent, Some(path)) => Some(Self::TalosConfig { path }),
+            (None, None, Some(path)) => Some(Self::TalosConfig { path }),
             (cert, _, Some(path)) => {
-                let given = if matches!(cert, Half::Absent) { "key" } else { "certificate" };
+                let given = if cert.is_none() { "key" } else { "certificate" };
                 let text = format!(
                     "the CA {given} is not used: its other half is not set, so talos_config holds"
                 );
@@ -93,29 +93,15 @@ impl CaSource {
                 Some(Self::TalosConfig { path })
             }
             (cert, key, None) => {
-                if matches!(cert, Half::Absent) {
+                if cert.is_none() {
                     s.missing(&keys::CA_CERT);
                 }
-                if matches!(key, Half::Absent) {
+                if key.is_none() {
                     s.missing(&keys::CA_KEY);
                 }
                 None
             }
         }
-    }
-}
-
-fn half<T>(data: Option<T>, file: Option<String>) -> Half<T> {
-    match (data, file) {
-        (Some(data), _) => Half::Data(data),
-        (None, Some(file)) => Half::File(file),
-        (None, None) => Half::Absent,
-    }
-}
-
-fn warn_unused(s: &mut Sources<'_>, talos_config: bool) {
-    if talos_config {
-        s.warn("config.unused", "talos_config is not used: the CA certificate and key are set");
     }
 }
 

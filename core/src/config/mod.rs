@@ -16,7 +16,7 @@ mod settings;
 mod sources;
 mod values;
 
-pub use ca_source::{CaDocumentError, CaPair, CaSource, from_document};
+pub use ca_source::{CaDocumentError, CaPair, CaSource, PemSource, from_document};
 pub use describe::Shown;
 pub use keys::{ENV_CONFIG, ENV_PREFIX, KEYS, Key, Kind};
 pub use problems::{Origin, Problem, Problems, Warning};
