@@ -145,7 +145,7 @@ def wanted(before: list, op: dict) -> list:
         own[name] = base64.b64encode((edit[name].rstrip("\n") + "\n").encode()).decode()
     if edit["endpoints"]:
         own["endpoints"] = edit["endpoints"]
-    if edit.get("nodes") and not own.get("nodes"):
+    if edit.get("nodes") and (edit.get("nodes_named") or not own.get("nodes")):
         own["nodes"] = edit["nodes"]
     contexts[edit["name"]] = own
     after["contexts"] = contexts

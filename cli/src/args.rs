@@ -428,7 +428,8 @@ pub(crate) struct Login {
         env = "TALOSCTL_OIDC_LOGIN_OUTPUT"
     )]
     pub(crate) output: Format,
-    /// Nodes for the context, separated by commas [default: what the server says]
+    /// Nodes for the context, separated by commas, in place of those it has [default: those it has,
+    /// else what the server says]
     #[arg(long, value_name = "NODES", value_delimiter = ',', env = "TALOSCTL_OIDC_LOGIN_NODES")]
     pub(crate) nodes: Vec<String>,
     /// Where tokens are kept

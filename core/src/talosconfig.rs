@@ -18,7 +18,7 @@ mod patch;
 mod read;
 mod wanted;
 
-pub use edit::{MakeCurrent, NewContext, remove_context, set_context};
+pub use edit::{MakeCurrent, NewContext, Nodes, remove_context, set_context};
 pub use error::TalosconfigError;
 pub use read::{Context, Talosconfig};
 

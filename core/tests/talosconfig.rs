@@ -9,7 +9,7 @@
 mod vectors;
 
 use exchange_core::talosconfig::{
-    MakeCurrent, NewContext, Talosconfig, TalosconfigError, remove_context, set_context,
+    MakeCurrent, NewContext, Nodes, Talosconfig, TalosconfigError, remove_context, set_context,
 };
 use exchange_core::types::{ContextName, Secret};
 use serde::Deserialize;
@@ -41,7 +41,10 @@ enum Op {
 struct Set {
     name: String,
     endpoints: Vec<String>,
-    nodes: Option<Vec<String>>,
+    #[serde(default)]
+    nodes: Vec<String>,
+    #[serde(default)]
+    nodes_named: bool,
     ca: String,
     crt: String,
     key: String,
@@ -70,7 +73,10 @@ fn edit(before: &str, op: &Op) -> Result<Option<String>, TalosconfigError> {
             let key = Secret::new(set.key.as_bytes());
             let new = NewContext {
                 endpoints: &set.endpoints,
-                nodes: set.nodes.as_deref(),
+                nodes: match set.nodes_named {
+                    true => Nodes::Set(&set.nodes),
+                    false => Nodes::Fill(&set.nodes),
+                },
                 ca_pem: &set.ca,
                 crt_pem: &set.crt,
                 key_pem: &key,

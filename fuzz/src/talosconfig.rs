@@ -1,7 +1,7 @@
 //! Edits of a talosconfig: what is not ours stays, byte for byte.
 
 use exchange_core::talosconfig::{
-    Context, MakeCurrent, NewContext, Talosconfig, remove_context, set_context,
+    Context, MakeCurrent, NewContext, Nodes, Talosconfig, remove_context, set_context,
 };
 use exchange_core::types::{ContextName, Secret};
 use exchange_core::yaml::{self, Map, Node};
@@ -44,7 +44,7 @@ impl Order {
         };
         let new = NewContext {
             endpoints,
-            nodes: (!nodes.is_empty()).then_some(nodes),
+            nodes: Nodes::Fill(nodes),
             ca_pem: CA,
             crt_pem: CRT,
             key_pem: &Secret::new(KEY),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use exchange_core::login::{ContextWrite, ExistingContext};
 use exchange_core::talosconfig::{
-    MakeCurrent, NewContext, Talosconfig, TalosconfigError, remove_context, set_context,
+    MakeCurrent, NewContext, Nodes, Talosconfig, TalosconfigError, remove_context, set_context,
 };
 use exchange_core::types::{ContextName, Secret};
 use exchange_smol::files::{
@@ -92,12 +92,25 @@ impl Destination {
         Some(ExistingContext { certificate, key: context.key_pem().ok()?? })
     }
 
-    /// Sets the context. Of several processes that do so at once, none undoes what another wrote.
-    pub(crate) fn write(&self, new: &ContextWrite) -> Result<(), ContextError> {
+    /// Whether the context has other nodes than those that were named.
+    pub(crate) fn has_other_nodes(&self, name: &ContextName, named: &[String]) -> bool {
+        let Self::File(path) = self else { return false };
+        let Ok(Some(config)) = read(path) else { return false };
+        let context = config.context(name.as_str());
+        !named.is_empty() && context.is_some_and(|context| context.nodes != named)
+    }
+
+    /// Sets the context; nodes that were `named` take the place of its own, those of the server
+    /// only fill it. Of several processes that do so at once, none undoes what another wrote.
+    pub(crate) fn write(&self, new: &ContextWrite, named: &[String]) -> Result<(), ContextError> {
         let make_current = if new.make_current { MakeCurrent::Yes } else { MakeCurrent::OnCreate };
         let body = NewContext {
             endpoints: &new.endpoints,
-            nodes: new.nodes.as_deref(),
+            nodes: if named.is_empty() {
+                Nodes::Fill(new.nodes.as_deref().unwrap_or_default())
+            } else {
+                Nodes::Set(named)
+            },
             ca_pem: &new.ca,
             crt_pem: &new.certificate,
             key_pem: &new.key,
@@ -156,7 +169,7 @@ impl Destination {
         let pem = "-----BEGIN REHEARSAL-----";
         let body = NewContext {
             endpoints: &["192.0.2.1".to_owned()],
-            nodes: None,
+            nodes: Nodes::Fill(&[]),
             ca_pem: pem,
             crt_pem: pem,
             key_pem: &Secret::new(pem.as_bytes()),
@@ -205,7 +218,7 @@ impl Destination {
         let key = context.key_pem().map_err(wrong)?.ok_or_else(|| missing("key"))?;
         let body = NewContext {
             endpoints: &context.endpoints,
-            nodes: Some(&context.nodes),
+            nodes: Nodes::Set(&context.nodes),
             ca_pem: &context.ca_pem().map_err(wrong)?.ok_or_else(|| missing("ca"))?,
             crt_pem: &context.crt_pem().map_err(wrong)?.ok_or_else(|| missing("crt"))?,
             key_pem: &key,

@@ -196,13 +196,12 @@ impl LoginHands {
         .detach();
     }
 
-    fn write(&self, effect: EffectId, mut write: ContextWrite) {
-        if !self.nodes.is_empty() {
-            write.nodes = Some(self.nodes.clone());
-        }
+    fn write(&self, effect: EffectId, write: ContextWrite) {
         let (place, inputs) = (Arc::clone(&self.place), self.inputs.clone());
+        let named = self.nodes.clone();
         spawn(async move {
-            let input = match smol::unblock(move || place.destination.write(&write)).await {
+            let written = smol::unblock(move || place.destination.write(&write, &named));
+            let input = match written.await {
                 Ok(()) => Input::Written { effect },
                 Err(error) => {
                     let trouble = FileTrouble { text: error.to_string().into() };
@@ -238,6 +237,8 @@ impl LoginHands {
         }
         match notice {
             Notice::Written { context, facts } => {
+                // From here on they are the user's: renewals of a watch leave them alone.
+                self.nodes.clear();
                 self.voice.result(true, context, &self.place.destination, facts, now);
                 if !self.voice.no_result {
                     let remarks = self.place.destination.remarks(context);

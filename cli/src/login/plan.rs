@@ -85,6 +85,8 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
     let mut unwritable = destination.rehearse(&context).err();
     checked.warn();
     let store = checked.store;
+    let nodes: Vec<String> = args.nodes.iter().filter(|node| !node.is_empty()).cloned().collect();
+    let is_to_change = destination.has_other_nodes(&context, &nodes);
     store.rehearse(&context)?;
     let requests = Requests::new(provider_peer, server_peer);
     let mut settings = LoginSettings {
@@ -94,7 +96,7 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
         source: TokenSource::Given,
         interactive,
         watch: args.watch,
-        force: args.force,
+        force: args.force || is_to_change,
         store: if store.is_nowhere() { StorePolicy::Ephemeral } else { StorePolicy::Keep },
     };
     // Said before anything goes over the network.
@@ -147,7 +149,7 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
         destination,
         store,
         given,
-        nodes: args.nodes.iter().filter(|node| !node.is_empty()).cloned().collect(),
+        nodes,
         browser: browser.or_else(|| std::env::var("BROWSER").ok()),
         surroundings,
     })

@@ -179,6 +179,30 @@ fn the_talosconfig_is_where_talosctl_looks() {
     assert!(text.contains("context: \"\"\n"), "{text}");
 }
 
+/// Nodes belong to the user: a login leaves them, a flag of the user's changes them.
+#[test]
+fn nodes_change_only_where_they_are_named() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let nodes = || {
+        let text = fs::read_to_string(home.talosconfig()).unwrap();
+        Talosconfig::parse(&text).unwrap().context("oidc").unwrap().nodes.clone()
+    };
+    let certificates = |more: &[&str]| {
+        let ended = home.log_in(&stub, more);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        stub.count("exchange")
+    };
+    assert_eq!(certificates(&["--nodes", "10.0.0.9"]), 1);
+    assert_eq!(nodes(), ["10.0.0.9"]);
+    assert_eq!(certificates(&["--force"]), 2);
+    assert_eq!(nodes(), ["10.0.0.9"]);
+    // The certificate is still good, and yet there is something to do.
+    assert_eq!(certificates(&["--nodes", "10.0.0.8,10.0.0.7"]), 3);
+    assert_eq!(nodes(), ["10.0.0.8", "10.0.0.7"]);
+    assert_eq!(certificates(&["--nodes", "10.0.0.8,10.0.0.7"]), 3);
+    assert_eq!(stub.count("authorize"), 1, "for nodes alone nobody is asked");
+}
+
 #[test]
 fn exec_takes_the_context_that_is_named() {
     let (home, stub) = (Home::new(), Stub::start());

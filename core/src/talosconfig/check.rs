@@ -37,8 +37,7 @@ impl Edit<'_> {
         }
         for (key, items) in wanted.lists() {
             let old = old_own_map.and_then(|map| map.get(key));
-            let keep =
-                items.is_empty() || key == "nodes" && old.is_some_and(|node| !is_hollow(node));
+            let keep = items.is_empty() || old.is_some_and(|node| wanted.stays(key, node));
             expect(match (keep, old, own.get(key)) {
                 (true, Some(old), Some(new)) => old.same(new),
                 (true, None, None) => true,

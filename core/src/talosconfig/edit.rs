@@ -24,13 +24,22 @@ pub enum MakeCurrent {
     No,
 }
 
+/// Nodes of a context. An empty list leaves it as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes<'a> {
+    /// For a context that has none: nodes that are there belong to the user and stay.
+    Fill(&'a [String]),
+    /// In place of those that are there: the user names these.
+    Set(&'a [String]),
+}
+
 /// What is to stand in a context.
 #[derive(Debug)]
 pub struct NewContext<'a> {
     /// Endpoints; an empty list leaves those that are there.
     pub endpoints: &'a [String],
-    /// Nodes for a context that has none; nodes that are there belong to the user and stay.
-    pub nodes: Option<&'a [String]>,
+    /// Nodes.
+    pub nodes: Nodes<'a>,
     /// CA certificates in PEM.
     pub ca_pem: &'a str,
     /// Client certificate in PEM, leaf first.

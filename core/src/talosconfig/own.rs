@@ -55,7 +55,7 @@ pub(super) fn set_own(
             continue;
         }
         match map.pair(key) {
-            Some(pair) if key == "nodes" && !is_hollow(&pair.value) => {}
+            Some(pair) if wanted.stays(key, &pair.value) => {}
             Some(pair) if says(&pair.value, items) => {}
             Some(pair) => set_list(patch, pair, items, map.flow, dash)?,
             None if map.flow => *added += &format!(", \"{key}\": {}", flow_list(items)),

@@ -24,7 +24,7 @@ fn set(
     let key = Secret::new(pem.as_bytes());
     let new = NewContext {
         endpoints: &endpoints,
-        nodes: Some(&nodes),
+        nodes: Nodes::Fill(&nodes),
         ca_pem: pem,
         crt_pem: pem,
         key_pem: &key,

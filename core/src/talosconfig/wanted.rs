@@ -8,14 +8,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::layout::{always_quoted, block_list, flow_list};
-use super::{NewContext, TalosconfigError};
-use crate::yaml::quote;
+use super::layout::{always_quoted, block_list, flow_list, is_hollow};
+use super::{NewContext, Nodes, TalosconfigError};
+use crate::yaml::{Node, quote};
+
+const NODES: &str = "nodes";
 
 /// The values that will be written.
 pub(super) struct Wanted<'a> {
     pub(super) endpoints: &'a [String],
-    pub(super) nodes: &'a [String],
+    nodes: Nodes<'a>,
     /// `ca`, `crt`, `key` in base64, in the order Talos writes them.
     pub(super) texts: [(&'static str, Zeroizing<String>); 3],
 }
@@ -33,14 +35,20 @@ impl<'a> Wanted<'a> {
         let key = new.key_pem.expose_str().ok_or(TalosconfigError::NotPem { key: "key" })?;
         Ok(Self {
             endpoints: new.endpoints,
-            nodes: new.nodes.unwrap_or_default(),
+            nodes: new.nodes,
             texts: [encode("ca", new.ca_pem)?, encode("crt", new.crt_pem)?, encode("key", key)?],
         })
     }
 
     /// The lists in the order Talos writes them, before the texts.
     pub(super) fn lists(&self) -> [(&'static str, &'a [String]); 2] {
-        [("endpoints", self.endpoints), ("nodes", self.nodes)]
+        let (Nodes::Fill(nodes) | Nodes::Set(nodes)) = self.nodes;
+        [("endpoints", self.endpoints), (NODES, nodes)]
+    }
+
+    /// Whether the list that stands under `key` stays, whatever is wanted there.
+    pub(super) fn stays(&self, key: &str, old: &Node) -> bool {
+        key == NODES && matches!(self.nodes, Nodes::Fill(_)) && !is_hollow(old)
     }
 
     /// Lines of a whole new body, the keys at `indent`.

@@ -7,7 +7,7 @@ use exchange_core::login::{
 };
 use exchange_core::oidc::scopes::Scopes;
 use exchange_core::pki::ClientCertificate;
-use exchange_core::talosconfig::{MakeCurrent, NewContext, Talosconfig, set_context};
+use exchange_core::talosconfig::{MakeCurrent, NewContext, Nodes, Talosconfig, set_context};
 use exchange_core::types::Secret;
 
 use crate::provider::{AUDIENCE, ISSUER};
@@ -105,7 +105,7 @@ impl Client {
     pub fn edited(&self, write: &ContextWrite) -> String {
         let new = NewContext {
             endpoints: &write.endpoints,
-            nodes: write.nodes.as_deref(),
+            nodes: Nodes::Fill(write.nodes.as_deref().unwrap_or_default()),
             ca_pem: &write.ca,
             crt_pem: &write.certificate,
             key_pem: &write.key,
