@@ -168,7 +168,8 @@ impl Default for Update {
 
 /// Reads a file, lets `change` make a new content of it, and replaces the file by that, all under
 /// a lock that every other `update` of the same file respects. `change` gets `None` when there is
-/// no file and returns `None` to leave everything as it is. Returns whether it wrote.
+/// no file and returns `None` to leave everything as it is. Returns whether it wrote. A file that
+/// exists keeps its permission bits, whatever they are.
 ///
 /// # Errors
 /// What `change` returns, or [`FileError`] of lock, read or write.
@@ -184,7 +185,7 @@ pub fn update<E: From<FileError>>(
         None => Ok(false),
         Some(after) if before.as_deref() == Some(&*after) => Ok(false),
         Some(after) => {
-            write_atomic(&target, &after, options.mode)?;
+            replace::rewrite(&target, &after, options.mode)?;
             Ok(true)
         }
     }

@@ -83,15 +83,15 @@ fn what_is_not_ours_stays_as_it_was() {
     let before = "# mine\ncontext: prod # keep\ncontexts:\n  prod:\n    endpoints: [a]\n    auth: \
                   {siderov1: {identity: me}}\n    crt: x\n";
     home.write(&real, before);
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir_all(home.file(".talos")).unwrap();
     std::os::unix::fs::symlink(&real, home.talosconfig()).unwrap();
     let first = home.log_in(&stub, &[]);
     assert_eq!(first.code, Some(0));
     assert!(home.talosconfig().is_symlink());
-    assert_eq!(mode(&real), 0o640);
+    assert_eq!(mode(&real), 0o644);
     // Its mode is his, but he is told.
-    assert!(first.err.contains("open to others (mode 640): chmod 600"), "{first:?}");
+    assert!(first.err.contains("open to others (mode 644): chmod 600"), "{first:?}");
     assert!(!first.err.contains("current context"), "{first:?}");
     let after = fs::read_to_string(&real).unwrap();
     assert!(after.starts_with("# mine\ncontext: oidc # keep\ncontexts:\n  prod:\n"), "{after}");
@@ -108,7 +108,7 @@ fn what_is_not_ours_stays_as_it_was() {
     let out = home.run(&["logout"]);
     assert_eq!(out.code, Some(0), "{out:?}");
     assert!(out.out.contains("Cached token cleared."), "{out:?}");
-    assert_eq!(fs::read_to_string(&real).unwrap(), before);
+    assert_eq!((fs::read_to_string(&real).unwrap().as_str(), mode(&real)), (before, 0o644));
     let again = home.run(&["logout"]);
     assert_eq!(again.code, Some(0));
     assert!(again.out.contains("No context \"oidc\""), "{again:?}");

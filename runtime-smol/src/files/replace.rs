@@ -14,13 +14,32 @@ const STALE: Duration = Duration::from_secs(3600);
 /// Replaces `path` by `bytes`. A final link is followed, and the file it leads to is replaced.
 ///
 /// A file that exists keeps its permission bits and, where the system permits, its owner; a new
-/// one gets `mode`, and so does one that is open to everybody where `mode` is not: it was left so,
-/// not made so, and a private key may be on its way in. When this returns, the new content is on disk; after a crash at any moment
-/// the path holds the old content or the new one.
+/// one gets `mode`, and so does one that is open to everybody where `mode` is not: it is ours, so
+/// it was left so and not made so, and a private key may be on its way in. When this returns, the
+/// new content is on disk; after a crash at any moment the path holds the old content or the new
+/// one.
 ///
 /// # Errors
 /// [`FileError`]; the old content is then still in place.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    replace(path, bytes, Mode::Ours(mode))
+}
+
+/// The same for a file of the user's: its permission bits are his, also where it is open to all.
+pub(super) fn rewrite(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    replace(path, bytes, Mode::OfNew(mode))
+}
+
+/// Permission bits of what is written.
+#[derive(Clone, Copy)]
+enum Mode {
+    /// For a new file, and for one that was open to everybody where these bits are not.
+    Ours(u32),
+    /// For a new file only.
+    OfNew(u32),
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError> {
     let target = follow(path)?;
     let staged = Staged::write(&target, bytes, mode)?;
     staged.commit()?;
@@ -53,7 +72,7 @@ pub fn try_room(path: &Path, bytes: usize) -> Result<(), FileError> {
 pub fn write_set(dir: &Path, files: &[(&str, &[u8], u32)]) -> Result<(), FileError> {
     let mut staged = Vec::with_capacity(files.len());
     for (name, bytes, mode) in files {
-        staged.push(Staged::write(&follow(&dir.join(name))?, bytes, *mode)?);
+        staged.push(Staged::write(&follow(&dir.join(name))?, bytes, Mode::Ours(*mode))?);
     }
     for file in staged {
         let target = file.target.clone();
@@ -71,7 +90,7 @@ struct Staged {
 }
 
 impl Staged {
-    fn write(target: &Path, bytes: &[u8], mode: u32) -> Result<Self, FileError> {
+    fn write(target: &Path, bytes: &[u8], mode: Mode) -> Result<Self, FileError> {
         let existing = match fs::metadata(target) {
             Ok(meta) if !meta.is_file() => {
                 return Err(FileError::new(FileAction::Write, target, FileProblem::NotAFile));
@@ -124,13 +143,15 @@ fn create_beside(target: &Path) -> Result<(File, PathBuf), FileError> {
     Err(fail(&io::Error::from(io::ErrorKind::AlreadyExists)))
 }
 
-/// Gives the new file the owner and mode of the old one, unless that was open to all. A foreign owner can be kept only with
-/// privileges; without them the file becomes ours, as with any editor.
+/// Gives the new file the owner of the old one, and its mode as [`Mode`] says. A foreign owner can
+/// be kept only with privileges; without them the file becomes ours, as with any editor.
 #[cfg(unix)]
-fn permissions(file: &File, existing: Option<&fs::Metadata>, mode: u32) -> io::Result<()> {
+fn permissions(file: &File, existing: Option<&fs::Metadata>, mode: Mode) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let mode = match existing {
-        None => mode,
+        None => match mode {
+            Mode::Ours(mode) | Mode::OfNew(mode) => mode,
+        },
         Some(old) => {
             let new = file.metadata()?;
             if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
@@ -139,14 +160,17 @@ fn permissions(file: &File, existing: Option<&fs::Metadata>, mode: u32) -> io::R
                     let _ = fchown(file, None, Some(old.gid()));
                 }
             }
-            if old.mode() & 0o007 & !mode == 0 { old.mode() } else { mode }
+            match mode {
+                Mode::Ours(mode) if old.mode() & 0o007 & !mode != 0 => mode,
+                Mode::Ours(_) | Mode::OfNew(_) => old.mode(),
+            }
         }
     };
     file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))
 }
 
 #[cfg(not(unix))]
-fn permissions(_: &File, _: Option<&fs::Metadata>, _: u32) -> io::Result<()> {
+fn permissions(_: &File, _: Option<&fs::Metadata>, _: Mode) -> io::Result<()> {
     Ok(())
 }
 

@@ -55,6 +55,18 @@ fn a_new_file_gets_the_mode_and_an_old_one_keeps_its_own() {
         write_atomic(&path, b"two", wanted).unwrap();
         assert_eq!(mode(&path), left, "{open:o} where {wanted:o} is wanted");
     }
+    let change = |old: Option<&[u8]>| {
+        Ok::<_, FileError>(Some(Zeroizing::new([old.unwrap_or_default(), b"!"].concat())))
+    };
+    for kept in [0o644, 0o660, 0o400] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(kept)).unwrap();
+        assert!(update(&path, Update::default(), change).unwrap());
+        assert_eq!(mode(&path), kept, "an update is of somebody else's file");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(update(&path, Update::default(), change).unwrap());
+    assert_eq!(mode(&path), 0o600);
+    fs::remove_file(sibling(&path, ".lock").unwrap()).unwrap();
     assert_eq!(names(&dir.path("")), ["config"]);
 }
 
