@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 #[cfg(feature = "client")]
 use clap::ValueEnum;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(feature = "client")]
 use crate::exit::{Class, Failure};
@@ -37,8 +38,33 @@ impl Cli {
     /// that is what many programs make of one.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let program = without_empty_variables(Self::command());
-        Self::from_arg_matches(&program.try_get_matches()?)
+        let matches = as_scripts_write_them(program.clone()).try_get_matches();
+        match matches.and_then(|matches| Self::from_arg_matches(&matches)) {
+            // Shown is the table, without the ways of writing that are taken besides.
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+                let shown = program.try_get_matches().err();
+                Err(shown.filter(|shown| shown.kind() == ErrorKind::DisplayHelp).unwrap_or(error))
+            }
+            read => read,
+        }
     }
+}
+
+/// Takes flags as programs in Go do, for which scripts may be written: `--switch=false`, and of a
+/// repeated flag the last one.
+fn as_scripts_write_them(command: clap::Command) -> clap::Command {
+    let taken = |arg: clap::Arg| {
+        if !matches!(arg.get_action(), ArgAction::SetTrue) {
+            return arg;
+        }
+        arg.action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_parser(switch)
+            .default_missing_value("true")
+            .default_value("false")
+    };
+    command.args_override_self(true).mut_args(taken).mut_subcommands(as_scripts_write_them)
 }
 
 fn without_empty_variables(command: clap::Command) -> clap::Command {
@@ -446,9 +472,8 @@ pub(crate) struct Demo {
     pub(crate) stay: bool,
 }
 
-/// A switch in an environment variable. Empty counts as unset; what is neither yes nor no is an
-/// error, as a mistyped word must not switch a protection off.
-#[cfg(feature = "client")]
+/// A switch in an environment variable or behind `=`. Empty counts as unset; what is neither yes
+/// nor no is an error, as a mistyped word must not switch a protection off.
 fn switch(text: &str) -> Result<bool, &'static str> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
@@ -483,5 +508,34 @@ mod tests {
     #[test]
     fn the_table_is_sound() {
         Cli::command().debug_assert();
+        as_scripts_write_them(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn flags_are_taken_as_programs_in_go_take_them() {
+        let read = |args: &[&str]| {
+            let words = [&["talosctl-oidc", "login"], args].concat();
+            let matches = as_scripts_write_them(Cli::command()).try_get_matches_from(words)?;
+            let Command::Login(login) = Cli::from_arg_matches(&matches)?.command else {
+                return Err(clap::Error::new(ErrorKind::InvalidSubcommand));
+            };
+            Ok(*login)
+        };
+        let insecure = |args: &[&str]| read(args).map(|login| login.insecure).ok();
+        assert_eq!(insecure(&[]), Some(false));
+        assert_eq!(insecure(&["--insecure"]), Some(true));
+        assert_eq!(insecure(&["--insecure=true"]), Some(true));
+        assert_eq!(insecure(&["--insecure=1"]), Some(true));
+        assert_eq!(insecure(&["--insecure=false"]), Some(false));
+        assert_eq!(insecure(&["--insecure", "--insecure=false"]), Some(false));
+        assert_eq!(insecure(&["--insecure=flase"]), None, "a mistyped word is no answer");
+        let login = read(&["--insecure", "https://a.example"]).expect("both are taken");
+        assert_eq!(login.server_url.as_deref(), Some("https://a.example"), "not its value");
+        let login = read(&["-qo", "json", "-o", "yaml"]).expect("shorts are taken");
+        assert!(login.quiet && login.output == Format::Yaml);
+        let twice = ["--client-id", "a", "--client-id", "b", "--scopes", "x", "--scopes", "y,z"];
+        let login = read(&twice).expect("a repeated flag is taken");
+        assert_eq!(login.client_id.as_deref(), Some("b"));
+        assert_eq!(login.scopes, ["x", "y", "z"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use crate::machine::{Ended, Home, Running, browse};
+use crate::machine::{Ended, Home, Running, browse, ended};
 use crate::stub::Stub;
 
 fn failed(ended: &Ended, code: i32, with: &str) {
@@ -94,6 +94,27 @@ fn a_file_that_is_wrong_is_no_wrong_usage() {
     assert!(stub.state().seen.is_empty(), "nobody was troubled");
     let revoke = home.run(&["logout", "--revoke", "--provider-ca", "/absent"]);
     assert_eq!(revoke.code, Some(2), "{revoke:?}");
+}
+
+/// As scripts for the original program write them.
+#[test]
+fn a_switch_takes_a_word_and_the_last_of_a_repeated_flag_counts() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let token = stub.id_token();
+    let login = |more: &[&str]| {
+        let args = [&["login", &stub.url, "--id-token", &token], more].concat();
+        ended(home.command(&args).env("TALOSCTL_OIDC_LOGIN_INSECURE", "true").output().unwrap())
+    };
+    failed(&login(&["--insecure=false"]), 2, "pass --insecure");
+    failed(&login(&["--insecure", "--insecure=flase"]), 1, "write true or false");
+    assert!(stub.state().seen.is_empty(), "nobody was troubled");
+    let done = login(&["--insecure=true", "--context-name", "one", "--context-name", "two"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let written = fs::read_to_string(home.talosconfig()).unwrap();
+    assert!(written.contains("two:") && !written.contains("one:"), "{written}");
+    let help = home.run(&["login", "--insecure=false", "--help"]);
+    assert!(help.code == Some(0) && help.out.contains("--insecure"), "{help:?}");
+    assert_eq!(home.run(&["status", "--check=false"]).code, Some(0));
 }
 
 #[test]
