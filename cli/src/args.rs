@@ -229,12 +229,41 @@ pub(crate) struct Logout {
     /// Which login.
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Also tell the provider to end the refresh token (RFC 7009)
+    /// Also tell the provider to end the refresh token (RFC 7009); a client that has a secret shows
+    /// it as for login
     #[arg(long)]
     pub(crate) revoke: bool,
+    /// How this client proves who it is.
+    #[command(flatten)]
+    pub(crate) client: Client,
     /// PEM file of an authority to trust for the provider, besides the system's
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_PROVIDER_CA")]
     pub(crate) provider_ca: Option<PathBuf>,
+}
+
+/// How a client that has a secret proves to the provider who it is.
+#[derive(Args, Debug)]
+#[cfg(feature = "client")]
+pub(crate) struct Client {
+    /// OIDC client secret; visible to other users of this machine, so prefer the next two
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    pub(crate) client_secret: Option<String>,
+    /// File that holds the OIDC client secret; - reads standard input
+    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE")]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// How the client secret is sent: auto, basic or post
+    #[arg(
+        long,
+        value_name = "METHOD",
+        default_value = "auto",
+        env = "TALOSCTL_OIDC_LOGIN_CLIENT_AUTH"
+    )]
+    pub(crate) client_auth: String,
 }
 
 /// Flags of `status`.
@@ -327,25 +356,9 @@ pub(crate) struct Login {
     /// pins the authority of its certificate by the SHA-256 of its DER
     #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_SERVER")]
     pub(crate) server: Option<String>,
-    /// OIDC client secret; visible to other users of this machine, so prefer the next two
-    #[arg(
-        long,
-        value_name = "SECRET",
-        env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET",
-        hide_env_values = true
-    )]
-    pub(crate) client_secret: Option<String>,
-    /// File that holds the OIDC client secret; - reads standard input
-    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_CLIENT_SECRET_FILE")]
-    pub(crate) client_secret_file: Option<PathBuf>,
-    /// How the client secret is sent: auto, basic or post
-    #[arg(
-        long,
-        value_name = "METHOD",
-        default_value = "auto",
-        env = "TALOSCTL_OIDC_LOGIN_CLIENT_AUTH"
-    )]
-    pub(crate) client_auth: String,
+    /// How this client proves who it is.
+    #[command(flatten)]
+    pub(crate) client: Client,
     /// OIDC scopes, separated by commas; may be repeated [default: what the server says where it
     /// is asked, else openid,profile,email,offline_access]
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', env = "TALOSCTL_OIDC_LOGIN_SCOPES")]

@@ -14,7 +14,8 @@ use exchange_smol::files;
 use exchange_smol::tls::{ServerTls, ServerTlsOptions};
 
 use super::callback::Reach;
-use super::given::{BYTES_MAX, Source, is_stdin, stdin};
+use super::client;
+use super::given::{BYTES_MAX, Source, is_stdin, one_of};
 use super::paths::Places;
 use super::requests::Peer;
 use super::store::TokenStore;
@@ -93,6 +94,10 @@ impl<'a> Checked<'a> {
         result.map_err(|(code, text)| self.push(Class::Local, code, text)).ok()
     }
 
+    fn noted_failure<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.push(failure.class, failure.code, failure.message)).ok()
+    }
+
     pub(crate) fn parsed<T: FromStr>(&mut self, flag: &str, text: &str) -> Option<T>
     where
         T::Err: std::fmt::Display,
@@ -132,19 +137,12 @@ impl<'a> Checked<'a> {
         }
     }
 
-    /// Which of flags that exclude each other counts. Empty counts as absent, and what a variable
-    /// says gives way to what was typed.
     fn one_of(&mut self, given: &[(&'static str, Option<&OsStr>)]) -> Option<&'static str> {
-        let set = given.iter().filter_map(|(flag, value)| {
-            let value = value.filter(|value| !value.is_empty())?;
-            Some((*flag, std::env::var_os(variable_of(flag)).is_some_and(|v| v == *value)))
-        });
-        let (by_variable, typed): (Vec<_>, Vec<_>) = set.partition(|(_, by_variable)| *by_variable);
-        let counted = if typed.is_empty() { by_variable } else { typed };
-        if let [(one, _), (other, _), ..] = counted.as_slice() {
-            self.problem(format!("{one} and {other} exclude each other: give one"));
+        let (counted, problem) = one_of(given);
+        if let Some(problem) = problem {
+            self.problem(problem);
         }
-        counted.first().map(|(flag, _)| *flag)
+        counted
     }
 
     /// The server and, behind `#sha256=`, the authority it must have. What is missing altogether
@@ -211,36 +209,11 @@ impl<'a> Checked<'a> {
     }
 
     pub(super) fn client_auth(&mut self) -> ClientAuth {
-        let parsed = self.args.client_auth.parse();
-        self.noted(parsed.map_err(|()| "--client-auth: write auto, basic or post".to_owned()))
-            .unwrap_or_default()
+        self.noted_failure(client::auth(&self.args.client)).unwrap_or_default()
     }
 
     pub(super) fn client_secret(&mut self) -> Option<Secret> {
-        let args = self.args;
-        let given = [
-            ("--client-secret", args.client_secret.as_deref().map(OsStr::new)),
-            ("--client-secret-file", args.client_secret_file.as_deref().map(Path::as_os_str)),
-        ];
-        if self.one_of(&given)? == "--client-secret" {
-            return args.client_secret.clone().map(Secret::from);
-        }
-        let path = args.client_secret_file.as_ref()?;
-        let read = if is_stdin(path) {
-            stdin("--client-secret-file").map_err(|text| ("file.not_readable", text))
-        } else {
-            files::read(&self.places.expand(path), BYTES_MAX)
-                .map(|bytes| Secret::new(bytes.as_slice()))
-                .map_err(|error| (error.code(), format!("--client-secret-file: {error}")))
-        };
-        let secret = self.noted_local(read)?;
-        // Editors and echo end a file with a line feed that is no part of the secret.
-        let trimmed = secret.expose().trim_ascii();
-        if trimmed.is_empty() {
-            self.push(Class::Local, "file.empty", "--client-secret-file: nothing in it");
-            return None;
-        }
-        Some(Secret::new(trimmed))
+        self.noted_failure(client::secret(&self.args.client, &self.places)).flatten()
     }
 
     /// Whom to trust as provider and as server.
@@ -331,12 +304,6 @@ impl<'a> Checked<'a> {
             );
         }
     }
-}
-
-/// The variable that stands for a flag. A test holds the table of flags to it.
-fn variable_of(flag: &str) -> String {
-    let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
-    format!("TALOSCTL_OIDC_LOGIN_{name}")
 }
 
 /// 64 hexadecimal digits, with or without colons between pairs.

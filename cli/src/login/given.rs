@@ -1,5 +1,6 @@
 //! Secrets that come from elsewhere: a file, a variable, standard input.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use exchange_core::types::Secret;
@@ -73,4 +74,30 @@ pub(super) fn stdin(flag: &str) -> Result<Secret, String> {
         Ok(_) => Ok(Secret::new(bytes.trim_ascii())),
         Err(error) => Err(format!("{flag}: cannot read stdin: {}", error.kind())),
     }
+}
+
+/// Which of flags that exclude each other counts, and what is wrong with that. Empty counts as
+/// absent, and what a variable says gives way to what was typed.
+pub(super) fn one_of(
+    given: &[(&'static str, Option<&OsStr>)],
+) -> (Option<&'static str>, Option<String>) {
+    let set = given.iter().filter_map(|(flag, value)| {
+        let value = value.filter(|value| !value.is_empty())?;
+        Some((*flag, std::env::var_os(variable_of(flag)).is_some_and(|v| v == *value)))
+    });
+    let (by_variable, typed): (Vec<_>, Vec<_>) = set.partition(|(_, by_variable)| *by_variable);
+    let counted = if typed.is_empty() { by_variable } else { typed };
+    let problem = match counted.as_slice() {
+        [(one, _), (other, _), ..] => {
+            Some(format!("{one} and {other} exclude each other: give one"))
+        }
+        [] | [_] => None,
+    };
+    (counted.first().map(|(flag, _)| *flag), problem)
+}
+
+/// The variable that stands for a flag. A test holds the table of flags to it.
+fn variable_of(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
+    format!("TALOSCTL_OIDC_LOGIN_{name}")
 }

@@ -2,6 +2,7 @@
 
 mod callback;
 pub(crate) mod checked;
+pub(crate) mod client;
 pub(crate) mod context;
 pub(crate) mod given;
 mod hands;

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use exchange_core::talosconfig::Talosconfig;
 
-use crate::machine::{Ended, Home, Running, browse, get};
+use crate::machine::{Ended, Home, Running, browse, ended, get};
 use crate::stub::Stub;
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -121,6 +122,51 @@ fn logout_can_revoke() {
     let out = home.run(&["logout", "--revoke"]);
     assert_eq!((out.code, stub.count("revoke refresh_token")), (Some(0), 1), "{out:?}");
     assert!(!fs::read_to_string(home.tokens()).unwrap().contains("refresh_token"));
+}
+
+/// A client that has a secret shows it to end a login as it does to begin one.
+#[test]
+fn logout_revokes_also_for_a_client_with_a_secret() {
+    let (home, stub) = (Home::new(), Stub::start());
+    home.write(&home.file("secret"), "from-file\n");
+    let ways: [(&[&str], Option<&str>, &str); 5] = [
+        (&["--client-secret", "from-flag"], None, "Basic Y2xpOmZyb20tZmxhZw=="),
+        (&["--client-secret-file", "~/secret"], None, "Basic Y2xpOmZyb20tZmlsZQ=="),
+        (&["--client-secret-file", "-"], None, "Basic Y2xpOmZyb20tc3RkaW4="),
+        (&["--client-auth", "post"], Some("from-variable"), "from-variable"),
+        (&["--client-secret", "listed"], None, "listed"),
+    ];
+    for (flags, variable, shown) in ways {
+        assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+        {
+            let mut state = stub.state();
+            (state.seen, state.secrets) = (Vec::new(), Vec::new());
+            let name = "revocation_endpoint_auth_methods_supported";
+            if shown == "listed" {
+                state.metadata.insert(name.to_owned(), ["client_secret_post"].as_slice().into());
+            }
+        }
+        let mut command = home.command(&[&["logout", "--revoke"], flags].concat());
+        if let Some(secret) = variable {
+            command.env("TALOSCTL_OIDC_LOGIN_CLIENT_SECRET", secret);
+        }
+        command.stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Who does not read it may have closed it.
+        let _ = child.stdin.take().unwrap().write_all(b"from-stdin\n");
+        let out = ended(child.wait_with_output().unwrap());
+        assert_eq!((out.code, stub.count("revoke refresh_token")), (Some(0), 1), "{out:?}");
+        assert_eq!(stub.state().secrets, [shown], "{flags:?}");
+    }
+    // Without it, the provider's refusal names what is missing; nothing is left here all the same.
+    assert_eq!(home.log_in(&stub, &[]).code, Some(0));
+    let answer = (401, String::new(), r#"{"error":"invalid_client"}"#.to_owned());
+    stub.state().instead.insert("/revoke", answer);
+    let out = home.run(&["logout", "--revoke"]);
+    assert!(out.code == Some(4) && out.err.contains("--client-secret-file"), "{out:?}");
+    assert!(!fs::read_to_string(home.tokens()).unwrap().contains("refresh_token"));
+    let wrong = home.run(&["logout", "--revoke", "--client-auth", "magic"]);
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
 }
 
 #[test]

@@ -180,6 +180,9 @@ fn serve(mut tcp: TcpStream, state: &Mutex<State>, url: &str) {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         }
+        if let Some(value) = line.strip_prefix("authorization: ") {
+            state.lock().unwrap().secrets.push(value.trim().to_owned());
+        }
     }
     let mut body = vec![0; length];
     // The client may have been killed in the middle.
@@ -288,6 +291,7 @@ fn answer(target: &str, body: &[u8], state: &Mutex<State>, url: &str) -> (u16, S
             let mut state = state.lock().unwrap();
             let form = form(std::str::from_utf8(body).unwrap());
             state.seen.push(format!("revoke {}", form["token_type_hint"]));
+            state.secrets.extend(form.get("client_secret").cloned());
             state.refresh = None;
             json(200, json!({}))
         }

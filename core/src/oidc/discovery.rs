@@ -75,6 +75,8 @@ pub struct Metadata {
     pub code_challenge_methods: Option<Vec<Box<str>>>,
     /// `token_endpoint_auth_methods_supported`; absent means `client_secret_basic`.
     pub token_endpoint_auth_methods: Option<Vec<Box<str>>>,
+    /// `revocation_endpoint_auth_methods_supported` (RFC 8414 section 2)
+    pub revocation_endpoint_auth_methods: Option<Vec<Box<str>>>,
     /// `grant_types_supported`; absent means `authorization_code` and `implicit`.
     pub grant_types: Option<Vec<Box<str>>>,
     /// `scopes_supported`
@@ -224,6 +226,10 @@ impl Metadata {
                 .unwrap_or_default(),
             code_challenge_methods: list(&document, "code_challenge_methods_supported"),
             token_endpoint_auth_methods: list(&document, "token_endpoint_auth_methods_supported"),
+            revocation_endpoint_auth_methods: list(
+                &document,
+                "revocation_endpoint_auth_methods_supported",
+            ),
             grant_types: list(&document, "grant_types_supported"),
             scopes: list(&document, "scopes_supported"),
             response_modes: list(&document, "response_modes_supported"),
