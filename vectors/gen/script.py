@@ -426,7 +426,8 @@ for slug, (number, query, more, status) in WAITS.items():
     with Login(f"login-callback-{slug}", "not the answer that is awaited: the login goes on and ends well",
                f"oidc attack {number}") as s:
         s.browser()
-        s.callback(1_000, query, f"answer 1: {status}", **more)
+        told = ("tell stray answer",) if slug in {"state-wrong", "state-missing"} else ()
+        s.callback(1_000, query, f"answer 1: {status}", *told, **more)
         s.callback(2_000, f"?code=c&state={STATE}", f"post 4 {TOKEN} authorization_code", request=2)
 
 with Login("login-callback-favicon", "another path is not the callback", "oidc attack 117") as s:
@@ -457,7 +458,7 @@ with Login("login-callback-iss-missing", "the provider promised iss and left it 
 
 with Login("login-only-strangers", "only answers with another state came", "compat section 10") as s:
     s.browser()
-    s.callback(1_000, f"?code=c&state={octets(3)}", "answer 1: 400")
+    s.callback(1_000, f"?code=c&state={octets(3)}", "answer 1: 400", "tell stray answer")
     s.step(300_009)
     s.step(300_010, "stop listening", "failed login.state_mismatch")
 
