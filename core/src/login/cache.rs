@@ -2,8 +2,9 @@
 //!
 //! The members are those of the original program, so that a person who moves over keeps the login:
 //! `access_token` (always empty here, nothing uses it), `refresh_token`, `id_token`, `expires_at`,
-//! `issuer`, `client_id`. Two are ours and optional: `scopes`, and `server`, which names the
-//! exchange server whose certificate stands in the context.
+//! `issuer`, `client_id`. Three are ours and optional, and the original passes over them: `scopes`,
+//! `server`, which names the exchange server whose certificate stands in the context, and `sub`, the
+//! person whose login it is, also while there is no ID token.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
@@ -38,6 +39,8 @@ pub struct CacheEntry {
     pub scopes: Option<Scopes>,
     /// Exchange server whose certificate stands in the talosconfig context.
     pub server: Option<Box<str>>,
+    /// `sub` of the last ID token that was checked; `None` in entries of the original program.
+    pub subject: Option<Box<str>>,
 }
 
 /// Why a text is no cache entry, or no tokens file.
@@ -88,6 +91,7 @@ impl CacheEntry {
             client_id: member("client_id").ok_or(CacheError::Member)?.into(),
             scopes: member("scopes").and_then(|text| Scopes::parse([text]).ok()),
             server: member("server").map(Box::from),
+            subject: member("sub").map(Box::from),
         })
     }
 
@@ -110,6 +114,9 @@ impl CacheEntry {
         }
         if let Some(server) = &self.server {
             member(&mut out, "server", server);
+        }
+        if let Some(subject) = &self.subject {
+            member(&mut out, "sub", subject);
         }
         out.push('}');
         out
@@ -140,6 +147,7 @@ impl CacheEntry {
             client_id: self.client_id.clone(),
             scopes: self.scopes.clone(),
             server: self.server.clone(),
+            subject: self.subject.clone(),
         }
     }
 }
@@ -166,6 +174,7 @@ mod tests {
             client_id: "cli".into(),
             scopes: Some(Scopes::default()),
             server: Some("https://exchange.example".into()),
+            subject: Some("alice".into()),
         }
     }
 
@@ -176,7 +185,7 @@ mod tests {
             "{\"access_token\":\"\",\"refresh_token\":\"r\\\"1\",\"id_token\":\"a.b.c\",\
              \"expires_at\":\"2026-02-17T14:30:00Z\",\"issuer\":\"https://idp.example\",\
              \"client_id\":\"cli\",\"scopes\":\"openid profile email offline_access\",\
-             \"server\":\"https://exchange.example\"}"
+             \"server\":\"https://exchange.example\",\"sub\":\"alice\"}"
         );
     }
 
@@ -189,6 +198,7 @@ mod tests {
         assert_eq!(read.refresh_token.as_ref().unwrap().expose(), b"RT");
         assert_eq!(read.expires_at, Some(UnixTime::from_secs(1_771_338_600)));
         assert_eq!((read.scopes.as_ref(), read.server.as_ref()), (None, None));
+        assert_eq!(read.subject, None);
         let (issuer, client) = ("https://idp.example".parse().unwrap(), "cli".parse().unwrap());
         assert!(read.fits(&issuer, &client, &Scopes::default()));
         assert!(!read.to_json().contains("AT\""));

@@ -307,15 +307,22 @@ impl LoginMachine {
         let checked = answer.id_token.as_ref().map(|token| {
             self.check_token(token, &answer.access_token, ExpectedNonce::NotSent, now)
         });
-        if let Some(Ok(facts)) = &checked
-            && original.is_some_and(|original| check_refreshed(&original, facts).is_err())
-        {
+        let known = self.entry.as_ref().and_then(|entry| entry.subject.as_deref());
+        let is_other = |facts: &IdTokenFacts| match &original {
+            Some(original) => check_refreshed(original, facts).is_err(),
+            None => known.is_some_and(|known| *known != *facts.subject),
+        };
+        if checked.as_ref().is_some_and(|checked| checked.as_ref().is_ok_and(is_other)) {
             self.forget();
             return self.fail(now, LoginError::SubjectChanged);
         }
         let Some(entry) = &mut self.entry else {
             return self.ask_person(now, WhyInteractive::NoTokens);
         };
+        // The answer may have no ID token, and the next one must still be of the same person.
+        if let Some(original) = original {
+            entry.subject = Some(original.subject);
+        }
         if answer.refresh_token.is_some() {
             entry.refresh_token = answer.refresh_token;
         }
@@ -323,6 +330,7 @@ impl LoginMachine {
             Some(Ok(facts)) => {
                 entry.id_token = answer.id_token;
                 entry.expires_at = Some(facts.expires_at);
+                entry.subject = Some(facts.subject);
                 After::Exchange(Origin::Refreshed)
             }
             Some(Err(error)) => {
@@ -395,6 +403,7 @@ impl LoginMachine {
             client_id: provider.client_id.as_str().into(),
             scopes: Some(self.scopes(provider)),
             server,
+            subject: Some(facts.subject.clone()),
         });
         self.refused = None;
     }

@@ -214,6 +214,7 @@ mod tests {
             client_id: "cli".into(),
             scopes: None,
             server: None,
+            subject: None,
         }
     }
 

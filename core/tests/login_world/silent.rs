@@ -198,6 +198,26 @@ fn a_refresh_for_somebody_else_drops_the_login() {
 }
 
 #[test]
+fn whose_login_it_is_is_known_also_without_an_id_token() {
+    for (sub, is_same) in [("ana", true), ("eve", false)] {
+        let mut world = World::default();
+        world.remember(-10, Some("refresh-0"));
+        world.refreshes.push_back(Tokens::Answer(json!({"id_token": null})));
+        let mut quiet = settings();
+        quiet.interactive = false;
+        world.run(quiet).unwrap_err();
+        let stored = world.stored().unwrap();
+        assert!(stored.id_token.is_none());
+        assert_eq!(stored.subject.as_deref(), Some("ana"));
+        world.refreshes.push_back(Tokens::Claims(json!({"sub": sub})));
+        let ended = world.run(settings());
+        assert_eq!((ended.is_ok(), world.received.len()), (is_same, usize::from(is_same)));
+        assert_eq!(ended.err(), (!is_same).then_some(LoginError::SubjectChanged));
+        assert_eq!(world.store.is_some(), is_same);
+    }
+}
+
+#[test]
 fn a_401_is_answered_with_one_refresh_then_a_person_then_the_end() {
     let refuse =
         || Exchange::Refuse(401, r#"{"error":"invalid token","code":"token.expired"}"#, None);

@@ -143,6 +143,7 @@ pub(crate) fn entry(stored: Stored, token: &str, refresh: Option<&str>) -> Cache
         client_id: AUDIENCE.into(),
         scopes: Some(Scopes::default()),
         server: Some(super::SERVER.into()),
+        subject: None,
     }
 }
 
