@@ -46,6 +46,9 @@ impl Given {
         match self {
             Self::Token(token) => Ok(token.duplicate()),
             Self::File(path) => match files::read(path, BYTES_MAX) {
+                Ok(bytes) if bytes.trim_ascii().is_empty() => {
+                    Err(format!("{}: nothing in it", path.display()))
+                }
                 Ok(bytes) => Ok(Secret::new(bytes.as_slice())),
                 Err(error) => Err(error.to_string()),
             },

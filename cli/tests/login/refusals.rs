@@ -84,6 +84,7 @@ fn a_file_that_is_wrong_is_no_wrong_usage() {
     failed(&login(&["--client-secret-file", "~/empty"]), 2, "[file.empty]");
     failed(&login(&["--client-secret-file", "-"]), 2, "nothing came from stdin");
     failed(&login(&["--id-token-file", "/absent"]), 2, "[file.not_readable]");
+    failed(&login(&["--id-token-file", "~/empty"]), 2, "nothing in it");
     failed(&login(&["--id-token-file", "-"]), 2, "nothing came from stdin");
     failed(&login(&["--id-token-env", "UNSET"]), 2, "UNSET is not set");
     let pair = ["--local-server-cert", "/absent", "--local-server-key", "/absent"];

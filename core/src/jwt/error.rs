@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::{Alg, ForeignAlg};
 use crate::machine::UnixTime;
-use crate::types::Issuer;
+use crate::types::{Issuer, Rfc3339};
 
 /// Why a token is refused. Holds numbers and our own names, never text of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,6 +265,19 @@ enum View {
     UnsupportedAlg(ForeignAlg),
 }
 
+/// A moment of a token: as a date where it is one, else the seconds that the token says.
+struct Moment(i64);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The last second of the year 9999.
+        match u64::try_from(self.0) {
+            Ok(secs @ 0..=253_402_300_799) => Rfc3339(UnixTime::from_secs(secs)).fmt(f),
+            Ok(_) | Err(_) => self.0.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -313,28 +326,36 @@ impl fmt::Display for TokenError {
             Self::SubjectMissing => "the token has no sub claim of 1 to 255 characters",
             Self::ExpMissing => "the token has no exp claim",
             Self::Expired { exp, now } => {
-                return write!(f, "the token expired at {exp}, now is {}: log in again", now.secs());
+                return write!(
+                    f,
+                    "the token expired at {}, now is {}: log in again",
+                    Moment(*exp),
+                    Rfc3339(*now)
+                );
             }
             Self::NotYetValid { nbf, now } => {
                 return write!(
                     f,
-                    "the token is not valid before {nbf}, now is {}: compare the clocks",
-                    now.secs()
+                    "the token is not valid before {}, now is {}: compare the clocks",
+                    Moment(*nbf),
+                    Rfc3339(*now)
                 );
             }
             Self::IatMissing => "the token has no iat claim",
             Self::IssuedInFuture { iat, now } => {
                 return write!(
                     f,
-                    "the token was issued at {iat}, now is {}: compare the clocks",
-                    now.secs()
+                    "the token was issued at {}, now is {}: compare the clocks",
+                    Moment(*iat),
+                    Rfc3339(*now)
                 );
             }
             Self::TooOld { iat, now } => {
                 return write!(
                     f,
-                    "the token was issued at {iat}, longer ago than max_token_age allows at {}",
-                    now.secs()
+                    "the token was issued at {}, longer ago than max_token_age allows at {}",
+                    Moment(*iat),
+                    Rfc3339(*now)
                 );
             }
             Self::NotAnIdToken => "the token is an access, refresh or logout token: send the id_token",
@@ -374,6 +395,14 @@ mod tests {
         assert!(text.contains("typ"), "{text}");
         let text = alloc::string::ToString::to_string(&crate::jwt::KeyError::OffCurve);
         assert!(text.contains("curve"), "{text}");
+        let now = UnixTime::from_secs(1_800_000_060);
+        let text = |exp| alloc::string::ToString::to_string(&TokenError::Expired { exp, now });
+        let told = "the token expired at 2027-01-15T08:00:00Z, now is 2027-01-15T08:01:00Z: log in \
+                    again";
+        assert_eq!(text(1_800_000_000), told);
+        for odd in [-1, i64::MAX] {
+            assert!(text(odd).contains(&format!("at {odd}, ")), "no date");
+        }
     }
 
     #[test]

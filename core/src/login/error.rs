@@ -12,7 +12,7 @@ use crate::oidc::callback::CallbackFailure;
 use crate::oidc::discovery::MetadataError;
 use crate::oidc::oauth_error::{OAuthCode, OAuthError};
 use crate::oidc::token_endpoint::AnswerError;
-use crate::pki::InspectError;
+use crate::pki::{InspectError, KeyError};
 use crate::types::Rfc3339;
 
 /// Which request to the provider.
@@ -392,11 +392,31 @@ impl fmt::Display for LoginError {
                 "the login is for the provider {configured}, which calls itself {found}: pass \
                  --provider {found} if that is yours; the server must have it as issuer_url too"
             ),
+            Self::Discovery(MetadataError::Json(error)) => write!(
+                f,
+                "the answer of the discovery endpoint is not provider metadata: {error}: check \
+                 --provider"
+            ),
+            Self::Discovery(MetadataError::IssuerTemplate) => f.write_str(
+                "the provider metadata is for any tenant: pass the address of one tenant as \
+                 --provider instead of that of common or organizations",
+            ),
+            Self::Discovery(MetadataError::EndpointMissing("device_authorization_endpoint")) => f
+                .write_str(
+                    "the provider offers no login with a code on another device \
+                     (device_authorization_endpoint): leave --device-code out",
+                ),
+            Self::Discovery(MetadataError::EndpointMissing(name)) => {
+                write!(f, "the provider metadata has no {name}: check --provider")
+            }
             Self::Discovery(error) => error.fmt(f),
             Self::PushedRequestsOnly => f.write_str(
                 "the provider demands pushed authorization requests (RFC 9126): switch that off \
                  for this client, or log in with --device-code",
             ),
+            Self::ProviderUnreachable(step, error @ FetchError::UntrustedCertificate) => {
+                write!(f, "{step}: {error}: pass its authority as --provider-ca")
+            }
             Self::ProviderUnreachable(step, error) => {
                 write!(f, "{step}: {error}: check --provider, the network and proxies")
             }
@@ -405,7 +425,8 @@ impl fmt::Display for LoginError {
                 write!(f, "the ID token of the provider is not usable: {error}")
             }
             Self::NoIdToken => f.write_str(
-                "the provider sent no ID token: is the `openid` scope allowed for this client?",
+                "the provider sent no ID token: is the `openid` scope allowed for this client? If it \
+                 sends none with a refresh, run `login` at a terminal",
             ),
             Self::SubjectChanged => f.write_str(
                 "the provider refreshed the login with a token of somebody else, so it was \
@@ -451,13 +472,52 @@ impl fmt::Display for LoginError {
             }
             Self::ServerRefused(refusal) => refusal.fmt(f),
             Self::ServerAnswer(problem) => problem.fmt(f),
-            Self::Certificate(error) => write!(
-                f,
-                "the certificate that the server sent is not usable: {error} (is the clock of this \
-                 machine right?)"
+            Self::Certificate(InspectError::Key(KeyError::Mismatch)) => f.write_str(
+                "the certificate that the server sent is not usable: the key is of another \
+                 certificate; tell whoever runs the server",
             ),
+            Self::Certificate(InspectError::Expired { not_after, now }) => write!(
+                f,
+                "the certificate that the server sent is not usable: it ended at {} and now is {}: \
+                 is the clock of this machine right?",
+                Rfc3339(*not_after),
+                Rfc3339(*now)
+            ),
+            Self::Certificate(error) => {
+                write!(f, "the certificate that the server sent is not usable: {error}")
+            }
             Self::NotWritten(trouble) => {
                 write!(f, "cannot write the talosconfig: {}", trouble.text)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::JsonError;
+    use alloc::string::ToString as _;
+
+    /// The next step is one of this program: settings of the server are not the user's to change.
+    #[test]
+    fn hints_are_for_the_client() {
+        let provider_untrusted =
+            LoginError::ProviderUnreachable(Step::Discovery, FetchError::UntrustedCertificate);
+        let missing = |name| LoginError::Discovery(MetadataError::EndpointMissing(name));
+        for (error, hint) in [
+            (LoginError::Discovery(MetadataError::Json(JsonError::TooLarge)), "check --provider"),
+            (LoginError::Discovery(MetadataError::IssuerTemplate), "as --provider"),
+            (missing("token_endpoint"), "check --provider"),
+            (missing("device_authorization_endpoint"), "leave --device-code out"),
+            (provider_untrusted, "--provider-ca"),
+            (LoginError::Certificate(InspectError::Key(KeyError::Mismatch)), "runs the server"),
+            (LoginError::Certificate(InspectError::Malformed), "damaged"),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(hint), "{text}");
+            for other in ["issuer_url", "machine.ca", "clock"] {
+                assert!(!text.contains(other), "{text}");
             }
         }
     }

@@ -189,7 +189,8 @@ impl RefusalKind {
     const fn next_step(self) -> &'static str {
         match self {
             Self::Unauthorized => {
-                "check that --provider and --client-id are those of the server's configuration"
+                "check that provider and client of the token are those of the server's \
+                 configuration (--provider, --client-id)"
             }
             Self::Forbidden => {
                 "ask whoever runs the server for access, or run `logout` and log in as somebody \
