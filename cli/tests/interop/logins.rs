@@ -132,6 +132,12 @@ fn confidential_clients() {
         desk.done(&mut login);
         assert_eq!(certificate(&desk.folder.read("talosconfig")).roles().len(), 3);
         desk.credential();
+        // The provider ends the login for nobody but this client.
+        let mut logout = desk.command(&["logout", "--revoke"]);
+        logout.args(["--client-secret-file", file.to_str().unwrap()]);
+        let output = run(&mut logout);
+        let (said, why) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success() && said.contains("revoked at the provider"), "{said}{why}");
         desk.assert_nothing_leaked();
     }
 }
