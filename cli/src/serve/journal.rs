@@ -8,7 +8,7 @@ use std::time::Duration;
 use exchange_core::json::{self, Limits, Object};
 use exchange_core::server::Input;
 use exchange_core::server::audit_chain::{Chain, CheckpointKey};
-use exchange_core::server::audit_verify::{LINE_BYTES_MAX, resume};
+use exchange_core::server::audit_verify::{LINE_BYTES_MAX, Links, resume};
 use exchange_smol::files::{FileError, FileLock, FileProblem};
 use exchange_smol::{entropy, files};
 use smol::channel::Sender;
@@ -17,6 +17,8 @@ use super::load::refused;
 use super::log;
 use crate::exit::Failure;
 
+/// Bytes of the log that are read at one time.
+const READ_BYTES: usize = 65_536;
 /// Lines handed to the machine at one time.
 const REPLAY_LINES: usize = 256;
 /// Inputs that wait for the machine while more lines are handed to it: it has requests to answer,
@@ -149,8 +151,14 @@ pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
         }
         Err(error) => return Err(fail(&error)),
     };
+    let mut file = BufReader::with_capacity(READ_BYTES, file);
+    if let Some(state) = &state
+        && !is_as_written(&mut file, state).map_err(|error| fail(&error))?
+    {
+        file.rewind().map_err(|error| fail(&error))?;
+    }
     let mut chain = state.unwrap_or_default();
-    for line in BufReader::new(file).split(b'\n') {
+    for line in file.split(b'\n') {
         let line = line.map_err(|error| fail(&error))?;
         match resume(Some(chain), &[&line]) {
             Some(further) => chain = further,
@@ -164,6 +172,21 @@ pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
         }
     }
     Ok(chain)
+}
+
+/// Whether the lines up to `state` are those that were written; `file` then stands behind them.
+/// Most starts find it so, and a log may have millions of lines.
+fn is_as_written(file: &mut BufReader<File>, state: &Chain) -> std::io::Result<bool> {
+    let (mut links, mut line) = (Links::new(state), Vec::new());
+    while !links.arrived() {
+        line.clear();
+        if file.read_until(b'\n', &mut line)? == 0
+            || !links.follow(line.strip_suffix(b"\n").unwrap_or(&line))
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads the log again for the admin pages, in the background. Only what is there now: what this

@@ -373,6 +373,44 @@ fn d15_the_chain_holds_over_rotation_restart_and_kill() {
     assert_eq!(code, Some(0), "{said}");
 }
 
+/// What a start makes of older lines that are not as they were written: those that still read do
+/// not break the chain, which `audit verify` judges; one that does not read begins a new one.
+#[test]
+fn d15_a_start_goes_on_behind_lines_that_were_changed() {
+    let provider = Provider::start();
+    let server = Config::new(&provider).start().ready();
+    let path = server.config.audit_log();
+    exchange(&server, &provider, 3);
+    let config = server.stop();
+    let seqs = || -> Vec<u64> {
+        let text = fs::read_to_string(&path).unwrap();
+        let all = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.map(|line| line["seq"].as_u64().unwrap()).collect()
+    };
+    let change = |from: &str, to: &str| {
+        let text = fs::read_to_string(&path).unwrap();
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(text, changed);
+        fs::write(&path, changed).unwrap();
+    };
+    let written = seqs();
+    change("auth_success", "auth_succesS");
+    let server = config.start().ready();
+    exchange(&server, &provider, 1);
+    let config = server.stop();
+    let further = seqs();
+    assert!(further.len() > written.len() && further.iter().copied().eq(1..=further.len() as u64));
+    change("{\"timestamp\"", "{\"timestamp\"x");
+    let server = config.start().ready();
+    server.log.wait("the audit log does not continue where its state says");
+    exchange(&server, &provider, 1);
+    let _folder = server.stop();
+    change("{\"timestamp\"x", "{\"timestamp\"");
+    let all = seqs();
+    let (old, new) = all.split_at(further.len());
+    assert!(old == further && new.iter().copied().eq(1..=new.len() as u64), "{all:?}");
+}
+
 /// Checkpoints come by themselves while lines are written, also while requests never pause, and
 /// not for nothing.
 #[test]

@@ -118,6 +118,11 @@ impl Chain {
         self.next == 1
     }
 
+    /// Whether the last line of this chain has this number and hash.
+    pub(super) fn ends_with(&self, number: u64, hash: &Hash) -> bool {
+        number.checked_add(1) == Some(self.next) && *hash == self.previous
+    }
+
     /// Finishes an open line (`{"a":1` without its brace) and appends it to `out` with a line end.
     pub fn seal(&mut self, mut open: String, out: &mut String) {
         open.push_str(",\"seq\":");

@@ -242,6 +242,59 @@ fn signed_by(line: &str, key: &VerifierKey, text: &[u8]) -> bool {
         && UnparsedPublicKey::new(&ED25519_VERIFY, &key.public).verify(text, signature).is_ok()
 }
 
+/// Follows the lines up to a chain's state by their hashes alone, which is several times as fast as
+/// reading each as JSON.
+///
+/// Lines that end where the state says are byte for byte those that were written, so nothing that
+/// [`resume`] would look for is in them. Where one does not fit, [`resume`] has the word.
+pub struct Links<'a> {
+    state: &'a Chain,
+    previous: Option<(u64, Hash)>,
+}
+
+impl<'a> Links<'a> {
+    /// None followed yet.
+    #[must_use]
+    pub const fn new(state: &'a Chain) -> Self {
+        Self { state, previous: None }
+    }
+
+    /// Takes the next line, given without its line end; `false` where it does not fit.
+    pub fn follow(&mut self, line: &[u8]) -> bool {
+        let Some((number, previous)) = sealed_end(line) else { return false };
+        // Lines before the first one are in a file of their own.
+        let fits = self.previous.is_none_or(|(before, hash)| {
+            before.checked_add(1) == Some(number) && is_hex_of(previous, &hash)
+        });
+        self.previous = Some((number, sha256(&[line])));
+        fits
+    }
+
+    /// Whether the last line is the last that the state knows of.
+    #[must_use]
+    pub fn arrived(&self) -> bool {
+        self.previous.is_some_and(|(number, hash)| self.state.ends_with(number, &hash))
+    }
+}
+
+/// Number and hash at the end of a line as [`Chain::seal`] writes it.
+fn sealed_end(line: &[u8]) -> Option<(u64, &[u8; 64])> {
+    let (rest, hash) = line.strip_suffix(b"\"}")?.split_last_chunk::<64>()?;
+    let rest = rest.strip_suffix(b",\"prev\":\"")?;
+    let digits = rest.rsplit(|byte| !byte.is_ascii_digit()).next()?;
+    let open = rest.len().checked_sub(digits.len())?;
+    rest.get(..open)?.strip_suffix(b",\"seq\":")?;
+    let number = core::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some((number, hash))
+}
+
+/// Whether `text` is `hash` in lower-case hexadecimal.
+fn is_hex_of(text: &[u8; 64], hash: &Hash) -> bool {
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
+    let pairs = text.chunks_exact(2).zip(hash);
+    pairs.into_iter().all(|(pair, byte)| pair == [digit(byte >> 4), digit(byte & 15)])
+}
+
 /// Continues a chain from what is on disk: the state kept beside the log, then the lines written
 /// after it. `None` when they do not fit together.
 #[must_use]
@@ -350,6 +403,48 @@ mod tests {
         }
         let gap: Vec<&[u8]> = lines.iter().skip(3).map(Vec::as_slice).collect();
         assert_eq!(resume(None, &gap), None);
+    }
+
+    /// The links say yes only to what was written, line for line, from any line on.
+    #[test]
+    fn links_lead_to_the_state_or_say_no() {
+        let lines = log(12);
+        let mut state = Chain::default();
+        lines.iter().for_each(|line| state.follow(line));
+        let all = |lines: &[Vec<u8>]| {
+            let mut links = Links::new(&state);
+            lines.iter().all(|line| links.follow(line)) && links.arrived()
+        };
+        for first in 0..lines.len() {
+            assert!(all(&lines[first..]), "from {first}");
+        }
+        assert!(!all(&[]) && !all(&lines[..13]), "it ends before the state");
+        for n in 0..lines.len() {
+            let mut other = lines.clone();
+            let at = other[n].len() / 2;
+            other[n][at] ^= 1;
+            assert!(!all(&other), "line {n} changed");
+            let mut other = lines.clone();
+            other.insert(n, b"{\"type\":\"t\"}".to_vec());
+            assert!(!all(&other), "before line {n}");
+            if n > 0 && n + 1 < lines.len() {
+                let mut other = lines.clone();
+                other.remove(n);
+                assert!(!all(&other), "line {n} removed");
+            }
+        }
+        for line in ["", "{}", ",\"seq\":,\"prev\":\"\"}", "\"}"] {
+            assert_eq!(sealed_end(line.as_bytes()), None, "{line}");
+        }
+        let end = format!(",\"prev\":\"{}\"}}", "0".repeat(64));
+        for number in ["", "x", "-1", "99999999999999999999", "1 "] {
+            assert_eq!(
+                sealed_end(format!("{{,\"seq\":{number}{end}").as_bytes()),
+                None,
+                "{number}"
+            );
+        }
+        assert_eq!(sealed_end(format!("7{end}").as_bytes()), None);
     }
 
     /// RFC 6962 section 2.1: the definition by halves, against the running frontier.
