@@ -127,6 +127,24 @@ fn a_watch_renews_in_time_and_ends_well() {
 }
 
 #[test]
+fn a_watch_leaves_nodes_to_the_user_once_it_has_written() {
+    let (home, stub) = (Home::new(), Stub::start());
+    stub.state().cert_secs = 12;
+    let token = stub.id_token();
+    let flags = ["--watch", "--id-token", &token, "--nodes", "10.0.0.9"];
+    let mut running = Running::start(home.login(&stub, &flags));
+    running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+    let text = fs::read_to_string(home.talosconfig()).unwrap();
+    fs::write(home.talosconfig(), text.replace("10.0.0.9", "10.0.0.8")).unwrap();
+    running.wait_for(|line| line.starts_with("Next renewal at ")).unwrap();
+    running.signal("-TERM");
+    assert_eq!(running.end().code, Some(0));
+    assert!(stub.count("exchange") >= 2);
+    let text = fs::read_to_string(home.talosconfig()).unwrap();
+    assert!(text.contains("10.0.0.8") && !text.contains("10.0.0.9"), "{text}");
+}
+
+#[test]
 fn a_watch_survives_a_server_that_is_away() {
     let (home, stub) = (Home::new(), Stub::start());
     {
