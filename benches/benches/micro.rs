@@ -18,12 +18,10 @@ fn make(name: &str) -> Bench {
 
 #[divan::bench(args = names())]
 fn ours(bencher: Bencher, name: &str) {
-    let mut run = make(name).ours;
-    bencher.bench_local(|| run());
+    bencher.bench_local(make(name).ours);
 }
 
 #[divan::bench(args = names().filter(|name| make(name).floor.is_some()))]
 fn floor(bencher: Bencher, name: &str) {
-    let mut run = make(name).floor.expect("those with a floor");
-    bencher.bench_local(|| run());
+    bencher.bench_local(make(name).floor.expect("those with a floor"));
 }

@@ -10,9 +10,12 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 use crate::{Peers, Run};
 
+/// What is read, how far, and what was written.
+type Held = (Vec<u8>, usize, Vec<u8>);
+
 /// Bytes in memory that come as one read, and a place for what is written.
 #[derive(Clone)]
-struct Wire(Arc<Mutex<(Vec<u8>, usize, Vec<u8>)>>);
+struct Wire(Arc<Mutex<Held>>);
 
 impl AsyncRead for Wire {
     fn poll_read(

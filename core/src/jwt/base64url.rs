@@ -48,7 +48,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
         *to = octet;
     }
     // Behind the octets that are left over there is nothing.
-    let unused = if tail_octets == 1 { second | third } else { third };
+    let unused = if tail_octets == 1 { second } else { third };
     (seen >> 24 == 0 && unused == 0).then_some(out)
 }
 
