@@ -107,6 +107,12 @@ impl Map {
         self.pairs.iter().find(|pair| *pair.key.text == key)
     }
 
+    /// Whether another mapping is merged into this one; a quoted `<<` is a key like any other.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.key.plain && *pair.key.text == "<<")
+    }
+
     /// The value of that key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {

@@ -297,7 +297,7 @@ pub(super) fn ours(root: &Map) -> Result<(), TalosconfigError> {
 
 /// Refuses a mapping that is anchored, tagged, or merges another one into itself.
 pub(super) fn plain(node: &Node, map: &Map) -> Result<(), TalosconfigError> {
-    if node.anchored || node.tagged || map.get("<<").is_some() {
+    if node.anchored || node.tagged || map.merges() {
         return Err(TalosconfigError::Reference);
     }
     Ok(())

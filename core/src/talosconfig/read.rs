@@ -141,7 +141,7 @@ fn texts(map: &Map, key: &str) -> Vec<String> {
 impl Field {
     fn read(map: &Map, key: &'static str) -> Self {
         match map.get(key) {
-            None if map.get("<<").is_some() => Self::Wrong(TalosconfigError::Reference),
+            None if map.merges() => Self::Wrong(TalosconfigError::Reference),
             None => Self::Absent,
             Some(node) if node.is_null() => Self::Absent,
             Some(node) => match node.text() {
