@@ -150,7 +150,7 @@ fn setup(ca: &Ca) -> Setup {
         ca: exchange_core::pki::CaCert::parse(ca.pem, NOW).expect("a CA"),
         signer_trust: SignerTrust::InProcess,
         ca_for_clients: ca.pem.into(),
-        waiting_max: exchange_core::server::WAITING_MAX,
+        waiting_max: 4096,
         require_csr: false,
         facts: ClientFacts { endpoints: vec!["10.0.0.1".into()], ..ClientFacts::default() },
         admin_token: None,

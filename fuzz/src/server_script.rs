@@ -622,7 +622,7 @@ fn setup(variant: u8) -> Setup {
         ca: exchange_core::pki::CaCert::parse(CAS[0].pem, NOW).expect("a CA"),
         signer_trust: SignerTrust::External,
         ca_for_clients: CAS[0].pem.into(),
-        waiting_max: exchange_core::server::WAITING_MAX,
+        waiting_max: 4096,
         require_csr: variant == 3,
         facts: ClientFacts::default(),
         admin_token: Some(Secret::new(ADMIN_TOKEN)),

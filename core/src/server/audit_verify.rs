@@ -264,7 +264,7 @@ impl<'a> Links<'a> {
         let Some((number, previous)) = sealed_end(line) else { return false };
         // Lines before the first one are in a file of their own.
         let fits = self.previous.is_none_or(|(before, hash)| {
-            before.checked_add(1) == Some(number) && is_hex_of(previous, &hash)
+            before.checked_add(1) == Some(number) && *previous == *hex(&hash).as_bytes()
         });
         self.previous = Some((number, sha256(&[line])));
         fits
@@ -286,13 +286,6 @@ fn sealed_end(line: &[u8]) -> Option<(u64, &[u8; 64])> {
     rest.get(..open)?.strip_suffix(b",\"seq\":")?;
     let number = core::str::from_utf8(digits).ok()?.parse().ok()?;
     Some((number, hash))
-}
-
-/// Whether `text` is `hash` in lower-case hexadecimal.
-fn is_hex_of(text: &[u8; 64], hash: &Hash) -> bool {
-    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
-    let pairs = text.chunks_exact(2).zip(hash);
-    pairs.into_iter().all(|(pair, byte)| pair == [digit(byte >> 4), digit(byte & 15)])
 }
 
 /// Continues a chain from what is on disk: the state kept beside the log, then the lines written

@@ -38,9 +38,6 @@ use crate::oidc::key_cache::{Fetched, KeyCache, Lookup};
 use crate::pki::{Draft, SignatureAlgorithm};
 use crate::policy::RateLimiter;
 
-/// Requests that wait for keys, and for a signature, at one time where nobody says otherwise; more
-/// are refused with 503. See [`Setup::waiting_max`].
-pub const WAITING_MAX: usize = 4096;
 /// How long a request waits for keys, in milliseconds.
 const KEYS_WAIT_MILLIS: u64 = 11_000;
 /// How long a request waits for its signature, in milliseconds.

@@ -50,8 +50,8 @@ pub struct Setup {
     pub signer_trust: SignerTrust,
     /// What clients get as `ca`: the operator's text, or a bundle while CAs rotate.
     pub ca_for_clients: JsonText,
-    /// Requests that may wait for keys, and for a signature, at one time: as many as there are
-    /// connections to ask by, so that nobody is refused who was let in.
+    /// Requests that may wait for keys, and for a signature, at one time; more are refused with
+    /// 503. As many as there are connections to ask by, so that nobody is refused who was let in.
     pub waiting_max: usize,
     /// Whether the client must bring its own key.
     pub require_csr: bool,

@@ -160,7 +160,7 @@ fn setup(settings: &Settings) -> Setup {
         ca: ca(),
         signer_trust: SignerTrust::External,
         ca_for_clients: cert_file("ca/ed25519.crt").into(),
-        waiting_max: exchange_core::server::WAITING_MAX,
+        waiting_max: 4096,
         require_csr: settings.require_csr,
         facts: ClientFacts { endpoints: vec!["10.0.0.1".into()], ..ClientFacts::default() },
         admin_token: None,

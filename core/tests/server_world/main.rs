@@ -14,5 +14,4 @@
 
 mod admin;
 mod chain;
-mod simulation;
 mod world;

@@ -74,7 +74,7 @@ pub(crate) fn setup() -> Setup {
         ca: CaCert::parse(&fixture("ed25519.crt"), UnixTime::from_secs(EPOCH)).unwrap(),
         signer_trust: SignerTrust::External,
         ca_for_clients: fixture("ed25519.crt").into(),
-        waiting_max: exchange_core::server::WAITING_MAX,
+        waiting_max: 4096,
         require_csr: false,
         facts: ClientFacts { endpoints: vec!["10.0.0.1".into()], ..ClientFacts::default() },
         admin_token: None,

@@ -136,7 +136,7 @@ impl Host {
             ca: CA.0.clone(),
             signer_trust: SignerTrust::InProcess,
             ca_for_clients: CA.2.clone().into(),
-            waiting_max: exchange_core::server::WAITING_MAX,
+            waiting_max: 4096,
             require_csr: false,
             facts: ClientFacts { endpoints: vec!["10.0.0.1".into()], ..ClientFacts::default() },
             admin_token: None,

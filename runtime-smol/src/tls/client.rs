@@ -15,7 +15,7 @@ use futures_rustls::rustls::version::{TLS12, TLS13};
 use smol::net::TcpStream;
 
 use super::stream::Inner;
-use super::verify::{AcceptAnything, Given, PinnedAuthority};
+use super::verify::{AcceptAnything, Given, PinnedAuthority, Verifier};
 use super::{HTTP_1_1, Stream, TlsError, pem, provider};
 
 /// Which authorities decide about a server.
@@ -217,13 +217,14 @@ fn build(options: ClientOptions<'_>) -> Result<(ClientConfig, usize), TlsError> 
         Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
         None if count == 0 => builder.with_root_certificates(roots),
         None => {
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-                .build()
-                .map_err(|_| TlsError::BadCertificate)?;
+            let authorities =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+                    .build()
+                    .map_err(|_| TlsError::BadCertificate)?;
             if given.is_empty() {
-                builder.with_webpki_verifier(verifier)
+                builder.with_webpki_verifier(authorities)
             } else {
-                let verifier = Arc::new(Given::new(verifier, given));
+                let verifier = Arc::new(Verifier::new(Given { authorities, given }));
                 builder.dangerous().with_custom_certificate_verifier(verifier)
             }
         }
@@ -252,7 +253,9 @@ impl fmt::Debug for ClientTls {
 fn verifier(verification: Verification) -> Option<Arc<dyn ServerCertVerifier>> {
     match verification {
         Verification::Full => None,
-        Verification::PinnedAuthority(sha256) => Some(Arc::new(PinnedAuthority::new(sha256))),
-        Verification::InsecureAcceptAnything => Some(Arc::new(AcceptAnything::new())),
+        Verification::PinnedAuthority(sha256) => {
+            Some(Arc::new(Verifier::new(PinnedAuthority { sha256 })))
+        }
+        Verification::InsecureAcceptAnything => Some(Arc::new(Verifier::new(AcceptAnything))),
     }
 }
