@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use exchange_core::server::audit_verify::{
     Finding, LINE_BYTES_MAX, Summary, Verifier, VerifierKey,
 };
-use exchange_smol::files;
+use exchange_smol::files::{self, FileAction, FileError};
 
 use crate::args::Verify;
 use crate::exit::{Class, Failure};
@@ -63,10 +63,10 @@ enum Trouble {
 impl Trouble {
     fn explain(self, begins: &[(u64, &Path)], path: &Path) -> Failure {
         match self {
-            Self::Read(error) => Failure::local(
-                "file.not_readable",
-                format!("cannot read {}: {}", path.display(), error.kind()),
-            ),
+            Self::Read(error) => {
+                let error = FileError::io(FileAction::Read, path, &error);
+                Failure::local(error.code(), error.to_string())
+            }
             Self::Found(Finding { line, fault }) => {
                 // The line meant may be the last one of the file before.
                 let at = begins.iter().rev().find(|(begin, _)| *begin <= line);

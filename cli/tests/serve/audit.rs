@@ -644,4 +644,7 @@ fn s9_two_servers_do_not_write_one_log() {
         .output()
         .unwrap();
     assert!(piped.status.success(), "{piped:?}");
+    let (code, text) = verify(&["/nowhere/audit.log"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("does not exist: check the path [file.not_found]"), "{text}");
 }
