@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each area with the test that reads it, below `core/tests`.
-const AREAS: [(&str, &str); 14] = [
+const AREAS: [(&str, &str); 15] = [
     ("audit", "audit.rs"),
     ("callback", "callback.rs"),
     ("cert", "cert.rs"),
@@ -28,6 +28,7 @@ const AREAS: [(&str, &str); 14] = [
     ("rfc", "rfc.rs"),
     ("script", "script/main.rs"),
     ("talosconfig", "talosconfig.rs"),
+    ("tls", "tls.rs"),
 ];
 /// Folders with what cases name, and with what makes or judges cases.
 const HELPERS: [&str; 7] =

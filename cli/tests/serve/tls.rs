@@ -11,7 +11,7 @@ use exchange_smol::fetch::Fetcher;
 use exchange_smol::proxy::ProxySettings;
 use exchange_smol::tls::{ClientOptions, ClientRoots, ClientTls, Verification};
 use ring::digest::{SHA256, digest};
-use serde_json::json;
+use serde_json::{Value, json};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -263,6 +263,44 @@ fn s61_a_provided_pair_is_served_and_reloaded_when_it_changes() {
     server.log.wait("configuration reloaded");
     assert_eq!(get(server.address, "localhost", &trusted, "/healthz").unwrap().status, 200);
     assert!(server.post_tls(&trusted, &provider.body("alice", json!({}))).status == 200);
+}
+
+/// Each case of `vectors/tls` with a pair that is given, as `serve --check` judges it.
+#[test]
+fn s61_every_pair_of_the_vectors_is_judged_as_written() {
+    let provider = Provider::start();
+    let folder = vector("../tls");
+    let mut cases = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with("pair-") {
+            continue;
+        }
+        let case: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let pair = case["pair"].as_object().unwrap();
+        let half = |files: &str, text: &str| -> String {
+            if let Some(text) = pair.get(text) {
+                return text.as_str().unwrap().to_owned();
+            }
+            let files = pair[files].as_array().unwrap().iter();
+            files.map(|file| fs::read_to_string(vector(file.as_str().unwrap())).unwrap()).collect()
+        };
+        let config = config(&provider);
+        let cert = config.folder.write("pair.crt", half("cert", "cert_text"));
+        let key = config.folder.write("pair.key", half("key", "key_text"));
+        let config =
+            config.set("tls_cert", cert.to_str().unwrap()).set("tls_key", key.to_str().unwrap());
+        let (status, _, said) = config.check();
+        match case["expect"]["error"].as_str() {
+            None => assert!(status.success(), "{name}: {said}"),
+            Some(code) => {
+                assert!(!status.success() && said.contains(&format!("[{code}]")), "{name}: {said}");
+            }
+        }
+        cases += 1;
+    }
+    assert!(cases >= 11, "{cases} cases");
 }
 
 /// A pair behind a link that is turned to another folder, as mounted secrets change: both files at
