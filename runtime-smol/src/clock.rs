@@ -86,14 +86,14 @@ mod tests {
         let start = mono();
         smol::block_on(sleep(30));
         let slept = mono().since(start);
-        assert!((30..5000).contains(&slept), "{slept}");
+        assert!((30..20_000).contains(&slept), "{slept}");
     }
 
     #[test]
     fn a_deadline_in_the_past_is_over() {
         let start = mono();
         smol::block_on(sleep_until(Some(Mono::from_millis(0))));
-        assert!(mono().since(start) < 1000);
+        assert!(mono().since(start) < 20_000);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use exchange_core::talosconfig::Talosconfig;
 
@@ -179,8 +180,10 @@ fn the_browser_is_started_with_the_address_alone() {
     let mut command = home.command(&["login", &stub.url, "--insecure", "--callback-port", "0"]);
     command.env("BROWSER", &script).env("CI", "true");
     let running = Running::start(command);
+    let until = Instant::now() + Duration::from_secs(60);
     while !seen.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(Instant::now() < until, "no browser was started");
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(browse(&fs::read_to_string(&seen).unwrap()).0, 200);
     let ended = running.end();

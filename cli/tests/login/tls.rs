@@ -47,7 +47,7 @@ pub fn serve_with(home: &Home, issuer: &str, more: &str) -> Server {
     let line = running.wait_for(|line| line.contains("listening on https://")).unwrap();
     let url = line.split("listening on ").nth(1).unwrap().trim().to_owned();
     let ca = data.join("ca.crt");
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while more.is_empty() && !ca.exists() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -22,7 +22,7 @@ fn s2_a_line_without_end_costs_no_memory() {
     assert_eq!(warm.reply(false).unwrap().status, 400);
     let before = server.resident_kb();
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(40))).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").unwrap();
     let block = vec![b'y'; 256 * 1024];
     let mut peak = before;
@@ -48,40 +48,44 @@ fn s2_slow_and_idle_connections_delay_nobody() {
     assert!(exchange_smol::listen::raise_open_files().is_none_or(|files| files > 5000));
     let provider = Provider::start();
     let server = Config::new(&provider).start().ready();
+    // Without the crowd, asked in turns with the other: what else the machine does meets both.
+    let quiet = Config::new(&provider).start().ready();
     let good = provider.body("alice", json!({}));
-    let mut conn = server.open();
-    let mut median = |count: usize| {
-        let mut times: Vec<Duration> = (0..count)
-            .map(|_| {
+    let mut conns = [quiet.open(), server.open()];
+    let mut medians = |count: usize| {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..count {
+            for (conn, times) in conns.iter_mut().zip(&mut times) {
                 let started = Instant::now();
                 assert_eq!(conn.request("POST", "/exchange", &[], &good).status, 200);
-                started.elapsed()
-            })
-            .collect();
-        times.sort();
-        times[count / 2]
+                times.push(started.elapsed());
+            }
+        }
+        times.map(|mut times| {
+            times.sort();
+            times[count / 2]
+        })
     };
-    median(50);
-    let alone = median(200);
+    medians(50);
     let idle: Vec<TcpStream> =
         (0..2000).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     let mut slow: Vec<TcpStream> =
         (0..200).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     let head = b"POST /exchange HTTP/1.1\r\nhost: a\r\ncontent-length: 40000\r\n\r\n";
-    // The best of some rounds: other tests use this machine as well, and slowness of ours stays.
-    let mut crowded = Duration::MAX;
+    // Some rounds, as one may meet bad luck; slowness of ours stays.
+    let mut seen = [Duration::MAX, Duration::MAX];
     for round in 0..10 {
         for (n, stream) in slow.iter_mut().enumerate() {
             let byte = head[(round + n) % head.len()];
             let _ = stream.write_all(&[byte]);
         }
-        crowded = crowded.min(median(100));
-        if round >= 2 && crowded <= alone * 2 {
+        seen = medians(100);
+        if round >= 2 && seen[1] <= seen[0] * 2 {
             break;
         }
         std::thread::sleep(Duration::from_millis(300));
     }
-    let resident = server.resident_kb();
+    let (resident, [alone, crowded]) = (server.resident_kb(), seen);
     eprintln!("exchange alone {alone:?}, in the crowd {crowded:?}, {resident} kB resident");
     assert!(crowded <= alone * 2, "{alone:?} became {crowded:?}");
     assert!(resident < 64 * 1024, "{resident} kB");
@@ -222,5 +226,6 @@ fn s2_a_head_has_five_seconds() {
     let reply = conn.reply(false).unwrap();
     assert_eq!((reply.status, &*reply.code()), (408, "http.timeout"));
     let took = started.elapsed();
-    assert!((4800..9000).contains(&took.as_millis()), "{took:?}");
+    // Bytes come until it is answered: without a deadline of its own it never would be.
+    assert!((4800..20_000).contains(&took.as_millis()), "{took:?}");
 }

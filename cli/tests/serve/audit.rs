@@ -624,13 +624,12 @@ fn s9_two_servers_do_not_write_one_log() {
     let log = first.config.audit_log();
     exchange(&first, &provider, 3);
     let second = Config::new(&provider).set("audit_log", log.to_str().unwrap());
-    let second = std::thread::spawn(move || second.start().ready());
-    std::thread::sleep(Duration::from_millis(500));
+    let second = second.launch();
+    second.0.log.wait("another server writes this audit log");
     exchange(&first, &provider, 3);
-    assert!(!second.is_finished());
+    assert!(!second.0.log.has("listening on "));
     let _folder = first.stop();
-    let second = second.join().unwrap();
-    assert!(second.log.has("another server writes this audit log"));
+    let second = second.listening().ready();
     exchange(&second, &provider, 3);
     drop(second);
     assert_eq!(events(&log).len(), 18);

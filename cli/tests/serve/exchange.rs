@@ -527,7 +527,7 @@ fn d5_d6_an_empty_list_denies_and_denials_are_audited() {
 fn s71_the_limit_is_exact_and_comes_before_everything_else() {
     let provider = Provider::start();
     let config =
-        Config::new(&provider).set("rate_limit_requests", "5").set("rate_limit_window", "3s");
+        Config::new(&provider).set("rate_limit_requests", "5").set("rate_limit_window", "10s");
     let server = config.start().ready();
     let started = std::time::Instant::now();
     // Requests that are refused later use up the budget as well.
@@ -542,7 +542,7 @@ fn s71_the_limit_is_exact_and_comes_before_everything_else() {
         let reply = conn.request("GET", "/exchange", &[], b"");
         assert_eq!((reply.status, &*reply.error()), (429, "rate limit exceeded"));
         let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=3).contains(&wait), "{wait}");
+        assert!((1..=10).contains(&wait), "{wait}");
     }
     assert_eq!(server.last_event()["type"], "request_refused");
     assert_eq!(server.last_event()["code"], "admit.rate_limited");

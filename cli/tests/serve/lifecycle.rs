@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::client::Conn;
 use crate::exchange::pem;
 use crate::provider::{Mode, Provider};
-use crate::world::{Config, Server, vector};
+use crate::world::{Config, PATIENCE, Server, vector};
 
 /// Section 1: who does not finish is waited for ten seconds and no longer.
 #[test]
@@ -33,6 +33,19 @@ fn s1_the_drain_ends_after_ten_seconds() {
     assert!(started.elapsed() < Duration::from_secs(25), "{:?}", started.elapsed());
 }
 
+/// An exchange that the server has read and has not answered.
+fn under_way(server: &Server, body: &[u8]) -> Conn {
+    let mut conn = server.open();
+    let head =
+        format!("POST /exchange HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    conn.send(&[head.as_bytes(), body].concat());
+    // Requests that come later and are answered show that it has been read.
+    for _ in 0..2 {
+        assert_eq!(server.get("/healthz").status, 200);
+    }
+    conn
+}
+
 /// Section 1: requests under way are finished, new ones not taken, exit status 0.
 #[test]
 fn s1_sigterm_finishes_what_is_under_way_and_exits_0() {
@@ -40,24 +53,18 @@ fn s1_sigterm_finishes_what_is_under_way_and_exits_0() {
     for signal in ["TERM", "INT"] {
         provider.all(Mode::Slow(Duration::from_millis(800)));
         let server = Config::new(&provider).start();
-        let (address, body) = (server.address, provider.body("alice", json!({})));
-        let waiting = thread::spawn(move || {
-            let mut conn = Conn::open(address);
-            let reply = conn.request("POST", "/exchange", &[], &body);
-            // The connection that would have stayed open is closed.
-            (reply.status, conn.reply(false).is_none())
-        });
+        let address = server.address;
+        let mut waiting = under_way(&server, &provider.body("alice", json!({})));
         // An idle one does not hold the end up.
         let mut idle = server.open();
         assert_eq!(idle.request("GET", "/healthz", &[], b"").status, 200);
-        server
-            .settle("a request under way", || provider.discoveries() + provider.key_fetches() > 0);
-        thread::sleep(Duration::from_millis(100));
         server.signal(signal);
         server.log.wait("stopping");
         let refused = || TcpStream::connect(address).is_err();
         server.settle("a closed door", refused);
-        assert_eq!(waiting.join().unwrap(), (200, true));
+        assert_eq!(waiting.reply(false).unwrap().status, 200);
+        // The connection that would have stayed open is closed.
+        assert!(waiting.reply(false).is_none());
         let started = Instant::now();
         let (status, config) = server.wait();
         assert_eq!(status.code(), Some(0));
@@ -152,10 +159,13 @@ fn s1_reload_under_load_fails_no_request() {
     let server = config.set("talos_config", path.to_str().unwrap()).start().ready();
     let body = Arc::new(provider.body("alice", json!({})));
     let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    // Clients that have got certificates of both.
+    let of_both = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..8)
         .map(|_| {
-            let (stop, answers, body, address) =
-                (Arc::clone(&stop), Arc::clone(&answers), Arc::clone(&body), server.address);
+            let (stop, answers, of_both) =
+                (Arc::clone(&stop), Arc::clone(&answers), Arc::clone(&of_both));
+            let (body, address) = (Arc::clone(&body), server.address);
             thread::spawn(move || {
                 let mut conn = Conn::open(address);
                 let mut seen = Vec::new();
@@ -175,16 +185,20 @@ fn s1_reload_under_load_fails_no_request() {
                     .expect("the certificate is of the CA in the answer");
                     if !seen.contains(&ca) {
                         seen.push(ca);
+                        of_both.fetch_add(usize::from(seen.len() == 2), Ordering::Relaxed);
                     }
                     answers.fetch_add(1, Ordering::Relaxed);
                 }
-                seen.len()
             })
         })
         .collect();
-    let until = Instant::now() + Duration::from_secs(secs);
+    let start = Instant::now();
     let mut reloads = 0_usize;
-    while Instant::now() < until {
+    while start.elapsed() < Duration::from_secs(secs) || of_both.load(Ordering::Relaxed) < 8 {
+        assert!(
+            start.elapsed() < Duration::from_secs(secs) + PATIENCE,
+            "not every client saw both"
+        );
         let text = if reloads.is_multiple_of(2) { &two } else { &one };
         let new = server.config.folder.write("secrets.new", text);
         fs::rename(new, &path).unwrap();
@@ -193,8 +207,7 @@ fn s1_reload_under_load_fails_no_request() {
         thread::sleep(Duration::from_millis(100));
     }
     stop.store(true, Ordering::Relaxed);
-    let seen: Vec<usize> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-    assert!(seen.iter().all(|cas| *cas == 2), "{seen:?}");
+    clients.into_iter().for_each(|client| client.join().unwrap());
     let answers = answers.load(Ordering::Relaxed);
     assert_eq!(server.audit().len(), 2 * answers);
     assert!(!server.log.has("ERROR"), "{:?}", server.log.all());
@@ -208,7 +221,7 @@ fn s17_the_service_manager_is_told() {
     let config = Config::new(&provider);
     let path = config.folder.path("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
     let hear = || {
         let mut buffer = [0; 256];
         let count = manager.recv(&mut buffer).unwrap();
@@ -292,15 +305,11 @@ fn s1_a_new_provider_sends_those_who_wait_away() {
     let (old, new) = (Provider::start(), Provider::start());
     old.all(Mode::Slow(Duration::from_secs(8)));
     let mut server = Config::new(&old).start();
-    let (address, body) = (server.address, old.body("alice", json!({})));
-    let waiting =
-        thread::spawn(move || Conn::open(address).request("POST", "/exchange", &[], &body));
-    server.settle("a request under way", || old.discoveries() > 0);
-    thread::sleep(Duration::from_millis(100));
+    let mut waiting = under_way(&server, &old.body("alice", json!({})));
     server.config.put("issuer_url", &new.issuer());
     server.config.save();
     server.signal("HUP");
-    let reply = waiting.join().unwrap();
+    let reply = waiting.reply(false).unwrap();
     assert_eq!((reply.status, &*reply.code()), (503, "keys.unavailable"));
     let server = server.ready();
     assert_eq!(server.post(&new.body("alice", json!({}))).status, 200);

