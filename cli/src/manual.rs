@@ -21,6 +21,10 @@ pub(crate) fn completion(shell: Shell) -> ExitCode {
 
 /// Writes one page for the program and one for each command, at whatever depth, into `folder`.
 pub(crate) fn write(folder: &Path) -> Result<ExitCode, Failure> {
+    if !folder.is_dir() {
+        let text = format!("{} is no folder: make the folder first", folder.display());
+        return Err(Failure::local("file.not_found", text));
+    }
     let mut program = Cli::command();
     program.build();
     let mut pages = Vec::new();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use exchange_core::jwt::client::read_id_token;
 use exchange_core::machine::UnixTime;
-use exchange_core::pki::ClientCertificate;
+use exchange_core::pki::{CaCert, ClientCertificate};
 use exchange_core::talosconfig::Context;
 use exchange_core::types::{ContextName, Rfc3339, Secret};
 use exchange_smol::clock;
@@ -249,9 +249,14 @@ impl Report {
         self.line("Serial", certificate.serial_hex());
         let issuer_key_id = certificate.issuer_key_id();
         self.line("Issuer key ID", issuer_key_id.as_deref().unwrap_or("-"));
-        let problem = usability(found, &certificate);
+        let problem = usability(found, &certificate, now);
         if let Some(problem) = problem {
             self.line("Problem", problem);
+        }
+        let ca = found.ca_pem().ok().flatten();
+        let is_issued_by_ca = ca.is_some_and(|ca| certificate.is_issued_by(&ca));
+        if problem.is_none() && !is_issued_by_ca {
+            self.line("Note", "the CA of the context is another than the certificate's");
         }
         let facts = json!({
             "status": state,
@@ -262,6 +267,7 @@ impl Report {
             "common_name": certificate.common_name(),
             "serial": certificate.serial_hex(),
             "issuer_key_id": issuer_key_id,
+            "issued_by_ca": is_issued_by_ca,
             "fingerprint_sha256": certificate.fingerprint_sha256(),
             "problem": problem,
         });
@@ -306,7 +312,11 @@ impl Report {
 }
 
 /// What keeps a certificate from working besides its dates.
-fn usability(found: &Context, certificate: &ClientCertificate) -> Option<&'static str> {
+fn usability(
+    found: &Context,
+    certificate: &ClientCertificate,
+    now: UnixTime,
+) -> Option<&'static str> {
     let key = found.key_pem().ok().flatten();
     let Some(key) = key.as_ref().and_then(Secret::expose_str) else {
         return Some("the private key is missing: log in again");
@@ -315,8 +325,9 @@ fn usability(found: &Context, certificate: &ClientCertificate) -> Option<&'stati
         return Some("the private key belongs to another certificate: log in again");
     }
     match found.ca_pem() {
-        Ok(Some(ca)) if certificate.is_issued_by(&ca) => None,
-        Ok(Some(_)) => Some("the CA of the context did not issue the certificate: log in again"),
+        // Nodes may show another authority than the one that signs for clients (`talos_ca`).
+        Ok(Some(ca)) if certificate.is_issued_by(&ca) || CaCert::parse(&ca, now).is_ok() => None,
+        Ok(Some(_)) => Some("the CA of the context is none: log in again"),
         Ok(None) | Err(_) => Some("the CA is missing: log in again"),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use exchange_core::jwt::client::read_id_token;
 use exchange_core::login::cache::CacheEntry;
 use exchange_core::machine::UnixTime;
-use exchange_core::pki::ClientCertificate;
+use exchange_core::pki::{CaCert, ClientCertificate};
 use exchange_core::talosconfig::{Context, TalosconfigError};
 use exchange_core::types::{ContextName, Rfc3339, Secret};
 use exchange_smol::files::{self, FileLock};
@@ -182,8 +182,16 @@ fn certificate(
         return wrong("context.key_mismatch", text);
     }
     if !certificate.is_issued_by(&ca) {
-        let text = "the CA of the context did not issue its certificate".to_owned();
-        return wrong("context.ca_mismatch", text);
+        if CaCert::parse(&ca, now).is_err() {
+            let text = "the CA of the context is none that certificates come from".to_owned();
+            return wrong("context.ca_mismatch", text);
+        }
+        found.note(
+            CHECK,
+            "context.other_ca",
+            "the CA of the context is another than the one that issued its certificate: right only \
+             where nodes show another (talos_ca of the server), else log in again",
+        );
     }
     if certificate.not_after() <= now {
         let text = format!("the certificate has ended at {}", Rfc3339(certificate.not_after()));

@@ -15,6 +15,7 @@ use exchange_smol::tls::{ServerTls, ServerTlsOptions};
 
 use super::callback::Reach;
 use super::client;
+use super::context::NamedNodes;
 use super::given::{BYTES_MAX, Source, is_stdin, one_of};
 use super::paths::Places;
 use super::requests::Peer;
@@ -189,6 +190,13 @@ impl<'a> Checked<'a> {
         if pin.is_some() && args.server_ca.is_some() {
             self.problem("--server-ca and #sha256= both name the server's authority: give one");
         }
+        if !text.contains("://") {
+            self.problem(format!(
+                "--server: {text:?} is no URL, which starts with https:// (or http://): write \
+                 https://{text}"
+            ));
+            return Ok((None, None));
+        }
         Ok((self.parsed("--server", text.trim_end_matches('/')), pin))
     }
 
@@ -206,6 +214,18 @@ impl<'a> Checked<'a> {
             return None;
         }
         self.noted(Scopes::parse(lists).map_err(|error| format!("--scopes: {error}")))
+    }
+
+    /// Nodes that are named, if they are host names or addresses.
+    pub(super) fn nodes(&mut self) -> NamedNodes {
+        let nodes = self.args.nodes.iter().map(|node| node.trim());
+        let list: Vec<String> = nodes.filter(|node| !node.is_empty()).map(str::to_owned).collect();
+        if let Some(bad) = list.iter().find(|node| !node.bytes().all(|b| b.is_ascii_graphic())) {
+            self.problem(format!(
+                "--nodes: {bad:?} is no host name or address: write commas between several"
+            ));
+        }
+        NamedNodes { list, is_default: self.args.has_default_nodes }
     }
 
     pub(super) fn client_auth(&mut self) -> ClientAuth {

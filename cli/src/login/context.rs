@@ -28,6 +28,15 @@ pub(crate) enum Destination {
     Memory(Arc<Mutex<Zeroizing<String>>>),
 }
 
+/// Nodes that the user names for a context.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NamedNodes {
+    /// The nodes; none where they are not named.
+    pub(crate) list: Vec<String>,
+    /// Whether they only go into a context that has none, as a variable may be set for good.
+    pub(crate) is_default: bool,
+}
+
 /// Why the talosconfig could not be read or changed. It is as it was.
 #[derive(Debug)]
 pub(crate) enum ContextError {
@@ -93,23 +102,26 @@ impl Destination {
     }
 
     /// Whether the context has other nodes than those that were named.
-    pub(crate) fn has_other_nodes(&self, name: &ContextName, named: &[String]) -> bool {
+    pub(crate) fn has_other_nodes(&self, name: &ContextName, named: &NamedNodes) -> bool {
         let Self::File(path) = self else { return false };
         let Ok(Some(config)) = read(path) else { return false };
         let context = config.context(name.as_str());
-        !named.is_empty() && context.is_some_and(|context| context.nodes != named)
+        context.is_some_and(|context| {
+            let may_change = !named.is_default || context.nodes.is_empty();
+            may_change && !named.list.is_empty() && context.nodes != named.list
+        })
     }
 
-    /// Sets the context; nodes that were `named` take the place of its own, those of the server
-    /// only fill it. Of several processes that do so at once, none undoes what another wrote.
-    pub(crate) fn write(&self, new: &ContextWrite, named: &[String]) -> Result<(), ContextError> {
+    /// Sets the context; nodes that were `named` by the flag take the place of its own, those of
+    /// the variable or the server only fill it. Of several processes that do so at once, none undoes what another wrote.
+    pub(crate) fn write(&self, new: &ContextWrite, named: &NamedNodes) -> Result<(), ContextError> {
         let make_current = if new.make_current { MakeCurrent::Yes } else { MakeCurrent::OnCreate };
         let body = NewContext {
             endpoints: &new.endpoints,
-            nodes: if named.is_empty() {
-                Nodes::Fill(new.nodes.as_deref().unwrap_or_default())
-            } else {
-                Nodes::Set(named)
+            nodes: match named.list.as_slice() {
+                [] => Nodes::Fill(new.nodes.as_deref().unwrap_or_default()),
+                list if named.is_default => Nodes::Fill(list),
+                list => Nodes::Set(list),
             },
             ca_pem: &new.ca,
             crt_pem: &new.certificate,

@@ -17,6 +17,7 @@ use exchange_smol::executor::spawn;
 use smol::channel::Sender;
 
 use super::callback::{self, Callback, Reach};
+use super::context::NamedNodes;
 use super::given::Given;
 use super::keeper::{Job, Keeper};
 use super::requests::Requests;
@@ -34,7 +35,7 @@ pub(crate) struct LoginHands {
     pub(crate) requests: Requests,
     pub(crate) ports: Vec<u16>,
     pub(crate) reach: Reach,
-    pub(crate) nodes: Vec<String>,
+    pub(crate) nodes: NamedNodes,
     pub(crate) browser: Option<String>,
     pub(crate) surroundings: Surroundings,
     pub(crate) voice: Voice,
@@ -238,7 +239,7 @@ impl LoginHands {
         match notice {
             Notice::Written { context, facts } => {
                 // From here on they are the user's: renewals of a watch leave them alone.
-                self.nodes.clear();
+                self.nodes = NamedNodes::default();
                 self.voice.result(true, context, &self.place.destination, facts, now);
                 if !self.voice.no_result {
                     let remarks = self.place.destination.remarks(context);

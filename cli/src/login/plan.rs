@@ -11,7 +11,7 @@ use exchange_smol::clock;
 
 use super::callback::Reach;
 use super::checked::{Checked, PersonWay};
-use super::context::Destination;
+use super::context::{Destination, NamedNodes};
 use super::given::{Given, Source};
 use super::requests::Requests;
 use super::server_says::{self, ServerSays};
@@ -40,8 +40,8 @@ pub(crate) struct Plan {
     pub(crate) store: TokenStore,
     /// Where a given ID token is read.
     pub(crate) given: Option<Given>,
-    /// Nodes that the flag names.
-    pub(crate) nodes: Vec<String>,
+    /// Nodes that the flag or its variable names.
+    pub(crate) nodes: NamedNodes,
     /// Commands that open a URL, as in `$BROWSER`.
     pub(crate) browser: Option<String>,
     /// What is known of this machine.
@@ -64,6 +64,7 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
     let client_id: Option<ClientId> = checked.parsed_if("--client-id", args.client_id.as_deref());
     let scopes = checked.scopes();
     let client_auth = checked.client_auth();
+    let nodes = checked.nodes();
     let way = checked.flow(&surroundings);
     let (provider_peer, server_peer) = checked.peers(pin);
     let secret = checked.client_secret();
@@ -85,7 +86,6 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
     let mut unwritable = destination.rehearse(&context).err();
     checked.warn();
     let store = checked.store;
-    let nodes: Vec<String> = args.nodes.iter().filter(|node| !node.is_empty()).cloned().collect();
     let is_to_change = destination.has_other_nodes(&context, &nodes);
     store.rehearse(&context)?;
     let requests = Requests::new(provider_peer, server_peer);

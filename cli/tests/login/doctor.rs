@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::machine::{Home, ended};
@@ -251,6 +253,15 @@ fn contexts_that_do_not_work_are_told_apart() {
     with("key:", &line(&other, "key:")).says("context", "error", "context.key_mismatch", 2);
     let crt = line(&whole, "crt:").replace("crt:", "ca:");
     with("ca:", &crt).says("context", "error", "context.ca_mismatch", 2);
+    // Nodes may show another authority than the one that signs for clients.
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/cert/ca/p256.crt");
+    let encoded = STANDARD.encode(fs::read_to_string(other).unwrap().trim());
+    let ca = format!("        ca: {encoded}");
+    let seen = with("ca:", &ca);
+    assert_eq!((seen.code, &seen.finding("context.other_ca")["level"]), (Some(0), &"note".into()));
+    let seen = home.run(&["status", "--check", "-o", "json"]);
+    assert_eq!(seen.code, Some(0), "{seen:?}");
+    assert!(seen.out.contains("\"issued_by_ca\": false"), "{seen:?}");
     let endpoints = "            - 10.0.0.1\n            - 10.0.0.2\n";
     assert!(whole.contains(endpoints), "{whole}");
     let bare = whole.replace("endpoints:\n", "endpoints: []\n").replace(endpoints, "");

@@ -204,6 +204,33 @@ fn nodes_change_only_where_they_are_named() {
 }
 
 #[test]
+fn nodes_of_the_variable_only_fill_a_context() {
+    let (home, stub) = (Home::new(), Stub::start());
+    let log_in = |more: &[&str]| {
+        let mut command = home.login(&stub, more);
+        command.env("TALOSCTL_OIDC_LOGIN_NODES", "10.0.0.9, 10.0.0.8");
+        let mut running = Running::start(command);
+        if let Some(url) = running.login_url() {
+            let _ = browse(&url);
+        }
+        let ended = running.end();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let text = fs::read_to_string(home.talosconfig()).unwrap();
+        let config = Talosconfig::parse(&text).unwrap();
+        (config.context("oidc").unwrap().nodes.clone(), stub.count("exchange"))
+    };
+    let list = |nodes: &[&str]| nodes.iter().map(|node| (*node).to_owned()).collect::<Vec<_>>();
+    assert_eq!(log_in(&[]), (list(&["10.0.0.9", "10.0.0.8"]), 1));
+    assert_eq!(log_in(&["--nodes", "10.0.0.7"]), (list(&["10.0.0.7"]), 2));
+    // It was set for good, and these are the user's now.
+    assert_eq!(log_in(&[]), (list(&["10.0.0.7"]), 2));
+    assert_eq!(log_in(&["--force"]), (list(&["10.0.0.7"]), 3));
+    let refused = home.run(&["login", "https://127.0.0.1:1", "--nodes", "10.0.0.1 10.0.0.2"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("write commas between several"), "{refused:?}");
+}
+
+#[test]
 fn exec_takes_the_context_that_is_named() {
     let (home, stub) = (Home::new(), Stub::start());
     let token = stub.id_token();
@@ -234,4 +261,32 @@ fn the_units_of_a_watch_fit_the_program() {
         assert!(help.contains(flag), "{flag} of a unit is unknown");
     }
     assert!(plist.contains("<key>KeepAlive</key>") && unit.contains("\nRestart=on-failure\n"));
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_not_on_it() {
+    let home = Home::new();
+    let with = |name: &str, value: &str, args: &[&str]| {
+        let got = ended(home.command(args).env(name, value).output().unwrap());
+        assert_eq!((got.code, &*got.out), (Some(1), ""), "{got:?}");
+        got.err
+    };
+    let variable = "TALOSCTL_OIDC_LOGIN_INSECURE";
+    let said = with(variable, "maybe", &["login", "https://127.0.0.1:1"]);
+    assert!(said.contains(variable) && said.contains("write true or false"), "{said}");
+    // Typed, it is not the variable's fault.
+    let said = with(variable, "no", &["login", "--insecure=maybe", "https://127.0.0.1:1"]);
+    assert!(!said.contains(variable) && said.contains("--insecure[=<true|false>]"), "{said}");
+    let ports = "TALOSCTL_OIDC_LOGIN_CALLBACK_PORT";
+    let said = with(ports, "8900,x", &["doctor"]);
+    assert!(said.contains(ports) && said.contains("write a port"), "{said}");
+    for args in [&["exec", "talosctl", "version"][..], &["exec"]] {
+        let said = with("X", "", args);
+        assert!(said.contains("the command goes behind --"), "{said}");
+    }
+    let said = with("X", "", &["login", "oidc.example.com:8443"]);
+    assert!(said.contains("write https://oidc.example.com:8443"), "{said}");
+    let got = home.run(&["man", "/nonexistent/folder"]);
+    assert_eq!(got.code, Some(2), "{got:?}");
+    assert!(got.err.contains("make the folder first"), "{got:?}");
 }

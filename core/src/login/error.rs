@@ -1,5 +1,7 @@
 //! Why a login ended without a certificate.
 
+mod message;
+
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -12,8 +14,7 @@ use crate::oidc::callback::CallbackFailure;
 use crate::oidc::discovery::MetadataError;
 use crate::oidc::oauth_error::{OAuthCode, OAuthError};
 use crate::oidc::token_endpoint::AnswerError;
-use crate::pki::{InspectError, KeyError};
-use crate::types::Rfc3339;
+use crate::pki::InspectError;
 
 /// Which request to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,8 @@ pub enum LoginError {
     SubjectChanged,
     /// The given token could not be read.
     GivenToken(FileTrouble),
+    /// The given token is none.
+    GivenTokenUnusable(TokenError),
     /// The given token has ended.
     GivenTokenExpired {
         /// Its `exp`.
@@ -216,7 +219,7 @@ impl LoginError {
                 | AnswerError::Member { .. }
                 | AnswerError::TokenType,
             ) => "login.provider_answer",
-            Self::IdToken(error) => error.code(),
+            Self::IdToken(error) | Self::GivenTokenUnusable(error) => error.code(),
             Self::NoIdToken => "login.no_id_token",
             Self::SubjectChanged => "login.subject_changed",
             Self::GivenToken(_) => "file.not_readable",
@@ -280,6 +283,7 @@ impl LoginError {
             | Self::IdToken(_)
             | Self::NoIdToken
             | Self::SubjectChanged
+            | Self::GivenTokenUnusable(_)
             | Self::GivenTokenExpired { .. } => ErrorClass::NotCompleted,
         }
     }
@@ -292,7 +296,9 @@ impl LoginError {
             | Self::ServerUnreachable(_)
             | Self::Busy
             | Self::NotWritten(_)
+            // Workload tokens are replaced in place, and may be read half-way.
             | Self::GivenToken(_)
+            | Self::GivenTokenUnusable(_)
             | Self::GivenTokenExpired { .. }
             // What ends before it comes tells of a wrong clock, which somebody or NTP will set.
             | Self::IdToken(TokenError::Expired { .. })
@@ -360,165 +366,5 @@ fn oauth_code(error: &OAuthError) -> &'static str {
         | OAuthCode::RegistrationNotSupported
         | OAuthCode::InvalidTarget
         | OAuthCode::Other(_) => "login.provider_error",
-    }
-}
-
-impl fmt::Display for LoginError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PlainHttp => f.write_str(
-                "the server's URL is http://, so the key would travel in the clear: use https://, \
-                 or pass --insecure on a network you trust",
-            ),
-            Self::ServerUrl => {
-                f.write_str("the server's URL must not have a query: check --server")
-            }
-            Self::Authorize(error) => error.fmt(f),
-            Self::TimedOut => f.write_str(
-                "nobody completed the login in time: run `login` again and open the shown address",
-            ),
-            Self::StateMismatch => f.write_str(
-                "state mismatch: the only answers that came belong to another login; close old \
-                 login pages, then run `login` again",
-            ),
-            Self::Interrupted => f.write_str("interrupted: run `login` again"),
-            Self::InteractionRequired(why) => {
-                write!(f, "{why}, and nobody is there to log in: run `login` at a terminal")
-            }
-            Self::Callback(failure) => failure.fmt(f),
-            // The settings that the error names elsewhere are the server's.
-            Self::Discovery(MetadataError::IssuerMismatch { configured, found }) => write!(
-                f,
-                "the login is for the provider {configured}, which calls itself {found}: pass \
-                 --provider {found} if that is yours; the server must have it as issuer_url too"
-            ),
-            Self::Discovery(MetadataError::Json(error)) => write!(
-                f,
-                "the answer of the discovery endpoint is not provider metadata: {error}: check \
-                 --provider"
-            ),
-            Self::Discovery(MetadataError::IssuerTemplate) => f.write_str(
-                "the provider metadata is for any tenant: pass the address of one tenant as \
-                 --provider instead of that of common or organizations",
-            ),
-            Self::Discovery(MetadataError::EndpointMissing("device_authorization_endpoint")) => f
-                .write_str(
-                    "the provider offers no login with a code on another device \
-                     (device_authorization_endpoint): leave --device-code out",
-                ),
-            Self::Discovery(MetadataError::EndpointMissing(name)) => {
-                write!(f, "the provider metadata has no {name}: check --provider")
-            }
-            Self::Discovery(error) => error.fmt(f),
-            Self::PushedRequestsOnly => f.write_str(
-                "the provider demands pushed authorization requests (RFC 9126): switch that off \
-                 for this client, or log in with --device-code",
-            ),
-            Self::ProviderUnreachable(step, error @ FetchError::UntrustedCertificate) => {
-                write!(f, "{step}: {error}: pass its authority as --provider-ca")
-            }
-            Self::ProviderUnreachable(step, error) => {
-                write!(f, "{step}: {error}: check --provider, the network and proxies")
-            }
-            Self::Provider(step, error) => write!(f, "{step}: {error}"),
-            Self::IdToken(error) => {
-                write!(f, "the ID token of the provider is not usable: {error}")
-            }
-            Self::NoIdToken => f.write_str(
-                "the provider sent no ID token: is the `openid` scope allowed for this client? If it \
-                 sends none with a refresh, run `login` at a terminal",
-            ),
-            Self::SubjectChanged => f.write_str(
-                "the provider refreshed the login with a token of somebody else, so it was \
-                 dropped: run `login` again",
-            ),
-            Self::GivenToken(trouble) => {
-                write!(f, "cannot read the given ID token: {}", trouble.text)
-            }
-            Self::GivenTokenExpired { expires_at } => write!(
-                f,
-                "the given ID token has ended at {}: fetch a new one",
-                Rfc3339(*expires_at)
-            ),
-            Self::Listen { port, why: ListenTrouble::InUse } => write!(
-                f,
-                "failed to listen: port {port} is in use, perhaps by a login of somebody else on \
-                 this machine: wait for its end, log in with --device-code, or pass another \
-                 --callback-port that is registered as redirect URI"
-            ),
-            Self::Listen { port, why: ListenTrouble::Denied } => write!(
-                f,
-                "failed to listen: the system forbids port {port}: pass a --callback-port over \
-                 1023 and register the matching redirect URI"
-            ),
-            Self::Listen { port, why: ListenTrouble::Other } => write!(
-                f,
-                "failed to listen on port {port}: check --callback-port and --listen-address, or \
-                 log in with --device-code"
-            ),
-            Self::Busy => f.write_str(
-                "another process is refreshing the login of this context: try again in a moment",
-            ),
-            Self::ServerUnreachable(error @ FetchError::UntrustedCertificate) => write!(
-                f,
-                "the exchange server is not trusted: {error}: pass its authority as --server-ca, \
-                 or the right #sha256=<hex> behind the URL; its log shows both"
-            ),
-            Self::ServerUnreachable(error) => {
-                write!(
-                    f,
-                    "the exchange server does not answer: {error}: check --server and --server-ca"
-                )
-            }
-            Self::ServerRefused(refusal) => refusal.fmt(f),
-            Self::ServerAnswer(problem) => problem.fmt(f),
-            Self::Certificate(InspectError::Key(KeyError::Mismatch)) => f.write_str(
-                "the certificate that the server sent is not usable: the key is of another \
-                 certificate; tell whoever runs the server",
-            ),
-            Self::Certificate(InspectError::Expired { not_after, now }) => write!(
-                f,
-                "the certificate that the server sent is not usable: it ended at {} and now is {}: \
-                 is the clock of this machine right?",
-                Rfc3339(*not_after),
-                Rfc3339(*now)
-            ),
-            Self::Certificate(error) => {
-                write!(f, "the certificate that the server sent is not usable: {error}")
-            }
-            Self::NotWritten(trouble) => {
-                write!(f, "cannot write the talosconfig: {}", trouble.text)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json::JsonError;
-    use alloc::string::ToString as _;
-
-    /// The next step is one of this program: settings of the server are not the user's to change.
-    #[test]
-    fn hints_are_for_the_client() {
-        let provider_untrusted =
-            LoginError::ProviderUnreachable(Step::Discovery, FetchError::UntrustedCertificate);
-        let missing = |name| LoginError::Discovery(MetadataError::EndpointMissing(name));
-        for (error, hint) in [
-            (LoginError::Discovery(MetadataError::Json(JsonError::TooLarge)), "check --provider"),
-            (LoginError::Discovery(MetadataError::IssuerTemplate), "as --provider"),
-            (missing("token_endpoint"), "check --provider"),
-            (missing("device_authorization_endpoint"), "leave --device-code out"),
-            (provider_untrusted, "--provider-ca"),
-            (LoginError::Certificate(InspectError::Key(KeyError::Mismatch)), "runs the server"),
-            (LoginError::Certificate(InspectError::Malformed), "damaged"),
-        ] {
-            let text = error.to_string();
-            assert!(text.contains(hint), "{text}");
-            for other in ["issuer_url", "machine.ca", "clock"] {
-                assert!(!text.contains(other), "{text}");
-            }
-        }
     }
 }

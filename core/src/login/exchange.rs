@@ -186,6 +186,14 @@ impl RefusalKind {
         }
     }
 
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Unauthorized | Self::Forbidden | Self::RateLimited => "the server refused",
+            Self::Unavailable => "the server cannot serve this at present",
+            Self::Unexpected => "the server answered what no exchange server should",
+        }
+    }
+
     const fn next_step(self) -> &'static str {
         match self {
             Self::Unauthorized => {
@@ -198,7 +206,7 @@ impl RefusalKind {
             }
             Self::RateLimited => "wait a little, then try again",
             Self::Unavailable => "try again later, or see the server's log",
-            Self::Unexpected => "check --server",
+            Self::Unexpected => "check --server, and what stands between",
         }
     }
 }
@@ -243,7 +251,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server refused (HTTP {}", self.status)?;
+        write!(f, "{} (HTTP {}", self.kind().what(), self.status)?;
         if let Some(code) = &self.code {
             write!(f, ", {code}")?;
         }

@@ -101,6 +101,7 @@ pub(super) enum Goal {
 pub(super) enum After {
     Exchange(Origin),
     Person(WhyInteractive),
+    PutOff(LoginError),
     Fail(LoginError),
     Settle(CertificateFacts),
 }
@@ -309,6 +310,7 @@ impl LoginMachine {
         match after {
             After::Exchange(origin) => self.exchange(origin),
             After::Person(why) => self.ask_person(now, why),
+            After::PutOff(error) => self.go_on_with_cached(error),
             After::Fail(error) => self.fail(now, error),
             After::Settle(facts) => self.settle(now, facts),
         }

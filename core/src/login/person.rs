@@ -54,14 +54,7 @@ impl LoginMachine {
     pub(super) fn ask_person(&mut self, now: Now, why: WhyInteractive) {
         self.release_lock();
         if !self.settings.interactive || self.attempt.has_asked {
-            let error = match why {
-                WhyInteractive::NoIdToken => LoginError::NoIdToken,
-                WhyInteractive::NoTokens
-                | WhyInteractive::NoRefreshToken
-                | WhyInteractive::RefreshRefused
-                | WhyInteractive::ServerRefused => LoginError::InteractionRequired(why),
-            };
-            return self.fail(now, error);
+            return self.fail(now, LoginError::InteractionRequired(why));
         }
         self.attempt.has_asked = true;
         self.tell(Notice::LoginNeeded(why));

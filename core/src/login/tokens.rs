@@ -108,6 +108,11 @@ impl LoginMachine {
             return self.fail(now, error);
         }
         self.release_lock();
+        self.go_on_with_cached(error);
+    }
+
+    /// The refresh came early enough: the ID token that is there serves for a while.
+    pub(super) fn go_on_with_cached(&mut self, error: LoginError) {
         self.tell(Notice::RefreshPutOff(error));
         self.exchange(Origin::Cached);
     }
@@ -127,8 +132,8 @@ impl LoginMachine {
                 self.given = Some(token);
                 self.exchange(Origin::Given);
             }
-            Some(Err(error)) => self.fail(now, LoginError::IdToken(error)),
-            None => self.fail(now, LoginError::IdToken(TokenError::NotThreeParts)),
+            Some(Err(error)) => self.fail(now, LoginError::GivenTokenUnusable(error)),
+            None => self.fail(now, LoginError::GivenTokenUnusable(TokenError::NotThreeParts)),
         }
     }
 
@@ -316,6 +321,7 @@ impl LoginMachine {
             self.forget();
             return self.fail(now, LoginError::SubjectChanged);
         }
+        let serves = self.entry.as_ref().is_some_and(|entry| self.is_usable(entry, now.wall));
         let Some(entry) = &mut self.entry else {
             return self.ask_person(now, WhyInteractive::NoTokens);
         };
@@ -337,6 +343,7 @@ impl LoginMachine {
                 entry.id_token = None;
                 After::Fail(LoginError::IdToken(error))
             }
+            None if serves => After::PutOff(LoginError::NoIdToken),
             None => {
                 entry.id_token = None;
                 After::Person(WhyInteractive::NoIdToken)

@@ -210,6 +210,11 @@ impl fmt::Display for AnswerError {
             Self::Unavailable { status } => {
                 write!(f, "the provider is not available (HTTP {status}): try again later")
             }
+            Self::NotJson { status, content_type } if content_type.contains("json") => write!(
+                f,
+                "the provider answered HTTP {status} with JSON that is damaged or no object: check \
+                 --provider and proxies on the way"
+            ),
             Self::NotJson { status, content_type } => write!(
                 f,
                 "the provider answered HTTP {status} with `{content_type}` instead of JSON: check \

@@ -183,7 +183,8 @@ fn a_refresh_without_an_id_token_is_kept_and_a_person_asked_once() {
     world.refreshes.push_back(Tokens::Answer(json!({"id_token": null})));
     let mut quiet = settings();
     quiet.interactive = false;
-    assert_eq!(world.run(quiet), Err(LoginError::NoIdToken));
+    let nobody = LoginError::InteractionRequired(WhyInteractive::NoIdToken);
+    assert_eq!(world.run(quiet), Err(nobody));
     assert_eq!(world.stored().unwrap().refresh_token.unwrap().expose(), b"refresh-1");
 }
 

@@ -1,10 +1,12 @@
 //! `--watch`: renewal at a share of the life, through failures, sleep and leaps of the clock.
 
 use exchange_core::http::FetchError;
-use exchange_core::login::{LoginError, LoginSettings, Notice, Outcome};
+use exchange_core::login::{
+    LoginError, LoginSettings, Notice, Outcome, TokenSource, WhyInteractive,
+};
 use serde_json::json;
 
-use crate::world::{Exchange, Tokens, World, settings};
+use crate::world::{Exchange, ISSUER, START, Tokens, World, settings, token};
 
 fn watch(interactive: bool) -> LoginSettings {
     LoginSettings { watch: true, interactive, ..settings() }
@@ -291,4 +293,34 @@ fn a_clock_that_is_behind_does_not_let_a_certificate_end() {
             gaps(&world)
         );
     }
+}
+
+#[test]
+fn a_refresh_in_good_time_without_an_id_token_leaves_the_old_one_its_time() {
+    let mut world = World { life: 60, token_life: 1000, ..World::default() };
+    world.remember(1000, Some("refresh-0"));
+    world.refreshes.extend((0..100).map(|_| Tokens::Answer(json!({"id_token": null}))));
+    let nobody = LoginError::InteractionRequired(WhyInteractive::NoIdToken);
+    assert_eq!(world.run(watch(false)), Err(nobody));
+    // Thirty seconds before its end it is worth no more, and then comes the next renewal.
+    assert!((970..=1020).contains(&world.seconds()), "{}", world.seconds());
+    assert!(world.notices.contains(&Notice::RefreshPutOff(LoginError::NoIdToken)));
+}
+
+#[test]
+fn a_token_file_that_is_read_half_way_does_not_end_a_watch() {
+    let whole =
+        token(&json!({"iss": ISSUER, "sub": "ci", "aud": "x", "iat": START, "exp": START + 9000}));
+    let settings = LoginSettings { source: TokenSource::Given, ..watch(false) };
+    let half: String = whole.chars().take(40).collect();
+    let mut world = World { life: 300, given: Ok(whole.clone()), ..World::default() };
+    world.givens.extend([Ok(whole.clone()), Ok(half), Ok(whole)]);
+    world.interrupt_after(900);
+    assert_eq!(world.run(settings), Ok(Outcome::Stopped));
+    let failed = world.notices.iter().filter_map(|notice| match notice {
+        Notice::RenewalFailed { error, .. } => Some(error.code()),
+        _ => None,
+    });
+    assert_eq!(failed.collect::<Vec<_>>(), ["token.not_three_parts"]);
+    assert!(world.received.len() >= 3, "{:?}", gaps(&world));
 }

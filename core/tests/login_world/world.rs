@@ -102,6 +102,8 @@ pub struct World {
     pub rival: Option<String>,
     pub locked: bool,
     pub given: Result<String, FileTrouble>,
+    /// What comes before that.
+    pub givens: VecDeque<Result<String, FileTrouble>>,
     // Provider.
     pub metadata: Value,
     pub discovery: VecDeque<Result<(u16, String), FetchError>>,
@@ -153,6 +155,7 @@ impl Default for World {
             rival: None,
             locked: false,
             given: Err(FileTrouble { text: "no such file".into() }),
+            givens: VecDeque::new(),
             metadata: json!({
                 "issuer": ISSUER,
                 "authorization_endpoint": format!("{ISSUER}/auth"),
@@ -516,7 +519,8 @@ impl machine::World<LoginMachine> for World {
                 self.push(0, Event::Input(Input::Seeded { effect, seed }));
             }
             Output::ReadIdToken { effect } => {
-                let token = self.given.clone().map(Secret::from);
+                let token = self.givens.pop_front().unwrap_or_else(|| self.given.clone());
+                let token = token.map(Secret::from);
                 self.later(Input::IdTokenGiven { effect, token });
             }
             Output::Lock { effect } => {

@@ -162,6 +162,9 @@ fn refusals_and_nonsense_are_told_apart() {
         error(200, json, r#"{"access_token":"a","access_token":"b","token_type":"bearer"}"#),
         AnswerError::NotJson { status: 200, content_type: json.into() }
     );
+    // It does not say that JSON is no JSON.
+    let text = error(200, json, "[]").to_string();
+    assert!(text.contains("damaged or no object") && !text.contains("instead of"), "{text}");
     assert_eq!(error(404, json, "{}"), AnswerError::Member { name: "error" });
 }
 
