@@ -11,7 +11,7 @@ mod vectors;
 use std::collections::BTreeSet;
 
 use exchange_core::http::{
-    After, ClientCodec, ClientEvent, Limits, Phase, Response, ServerCodec, ServerEvent,
+    After, ClientCodec, ClientEvent, Limits, Phase, Refusal, Response, ServerCodec, ServerEvent,
 };
 use serde::Deserialize;
 
@@ -105,6 +105,8 @@ struct ExpectRequest {
 struct ExpectRefusal {
     status: u16,
     code: String,
+    /// What was asked, where the head was good.
+    request: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +122,7 @@ struct ExpectReply {
 enum Outcome {
     Request { method: String, target: String, body: String },
     Continue,
-    Refuse { status: u16, code: String },
+    Refuse { status: u16, code: String, request: Option<String> },
     Closed,
     Need(String),
     Reply { status: u16, body: String },
@@ -144,8 +146,8 @@ impl From<&Expect> for Outcome {
                 assert!(yes, "`continue` is only ever true");
                 Self::Continue
             }
-            Expect::Refuse(ExpectRefusal { status, code }) => {
-                Self::Refuse { status: *status, code: code.clone() }
+            Expect::Refuse(ExpectRefusal { status, code, request }) => {
+                Self::Refuse { status: *status, code: code.clone(), request: request.clone() }
             }
             Expect::Closed(yes) => {
                 assert!(yes, "`closed` is only ever true");
@@ -209,25 +211,39 @@ fn serve(bytes: &[u8], mut cuts: Cuts) -> Vec<Outcome> {
             }
             ServerEvent::SendContinue => seen.push(Outcome::Continue),
             ServerEvent::Request(request) => {
-                seen.push(Outcome::Request {
-                    method: request.head.method.as_str().into(),
-                    target: request.head.target.clone().into(),
-                    body: text(&request.body),
-                });
+                let (method, target) = (request.head.method.as_str(), &*request.head.target);
+                let body = match request.body {
+                    Ok(body) => body,
+                    Err(fault) => {
+                        let asked = format!("{method} {target}");
+                        return refused(codec, fault.refusal(), Some(asked), seen);
+                    }
+                };
+                let (method, target) = (method.into(), target.into());
+                seen.push(Outcome::Request { method, target, body: text(&body) });
                 if answer(&mut codec, &Response::json(200, "{}".into())) == After::Close {
                     seen.push(Outcome::Closed);
                     return seen;
                 }
             }
-            ServerEvent::Refuse(refusal) => {
-                let (status, code) = (refusal.status(), refusal.code().into());
-                seen.push(Outcome::Refuse { status, code });
-                assert_eq!(answer(&mut codec, &refusal.response()), After::Close);
-                return seen;
-            }
+            ServerEvent::Refuse(refusal) => return refused(codec, refusal, None, seen),
             ServerEvent::Answering | ServerEvent::Closed => panic!("nothing is open"),
         }
     }
+}
+
+/// A refusal, with its answer and the end of the connection behind it.
+fn refused(
+    mut codec: ServerCodec,
+    refusal: Refusal,
+    request: Option<String>,
+    mut seen: Vec<Outcome>,
+) -> Vec<Outcome> {
+    let (status, code) = (refusal.status(), refusal.code().into());
+    seen.push(Outcome::Refuse { status, code, request });
+    assert_eq!(answer(&mut codec, &refusal.response()), After::Close);
+    assert!(matches!(codec.poll(), ServerEvent::Closed));
+    seen
 }
 
 fn fetch(case: &Case, bytes: &[u8], mut cuts: Cuts) -> Vec<Outcome> {

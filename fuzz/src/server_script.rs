@@ -381,7 +381,7 @@ impl World {
                 door: Door::Main,
                 connections: Connections::default(),
                 head: head.clone(),
-                body: body.to_vec().into(),
+                body: Ok(body.to_vec().into()),
                 entropy: entropy(id),
             }))
         });

@@ -24,7 +24,18 @@ pub struct Arrival {
     pub request: Request,
 }
 
-type Make<I> = Box<dyn Fn(Arrival) -> Option<I> + Send + Sync>;
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Taken<I> {
+    /// It goes to the machine.
+    Input(I),
+    /// Somebody else was told to answer it, with [`Desk::answer`].
+    Elsewhere,
+    /// It has its answer.
+    Answer(Response),
+}
+
+type Make<I> = Box<dyn Fn(Arrival) -> Taken<I> + Send + Sync>;
 type Hear = Box<dyn Fn(Notice) + Send + Sync>;
 
 /// A [`Service`] that turns each request into an input of a machine and waits for its answer.
@@ -38,11 +49,10 @@ pub struct Desk<I> {
 
 impl<I: Send + 'static> Desk<I> {
     /// A desk whose requests go into `inputs` as `make` shapes them; `make` also draws the
-    /// randomness that the input carries, and returns `None` when there is none. `hear` gets what
-    /// went wrong before there was a request.
+    /// randomness that the input carries. `hear` gets what went wrong before there was a request.
     pub fn new(
         inputs: Sender<I>,
-        make: impl Fn(Arrival) -> Option<I> + Send + Sync + 'static,
+        make: impl Fn(Arrival) -> Taken<I> + Send + Sync + 'static,
         hear: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -78,10 +88,15 @@ impl<I: Send + 'static> Service for Desk<I> {
         self.lock().insert(id, Arc::clone(&place));
         // Forgets the place also when the connection stops waiting.
         let _forget = Forget { desk: self, id };
-        let Some(input) = (self.make)(Arrival { id, peer, request }) else { return overloaded() };
-        // Requests beyond the queue are refused at once rather than remembered.
-        if self.inputs.try_send(input).is_err() {
-            return overloaded();
+        match (self.make)(Arrival { id, peer, request }) {
+            Taken::Input(input) => {
+                // Requests beyond the queue are refused at once rather than remembered.
+                if self.inputs.try_send(input).is_err() {
+                    return overloaded();
+                }
+            }
+            Taken::Elsewhere => {}
+            Taken::Answer(response) => return response,
         }
         poll_fn(|cx| place.poll(cx)).await
     }
@@ -161,7 +176,7 @@ mod tests {
             version: Version::Http11,
             headers: Headers::default(),
         };
-        Request { head, body: Default::default() }
+        Request { head, body: Ok(Default::default()) }
     }
 
     fn peer() -> Peer {
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn answers_find_their_requests_in_any_order() {
         let (send, inputs) = channel::bounded(8);
-        let desk = Desk::new(send, Some, |_| ());
+        let desk = Desk::new(send, Taken::Input, |_| ());
         smol::block_on(async {
             let mut first = pin!(desk.call(peer(), request("/1")));
             let mut second = pin!(desk.call(peer(), request("/2")));
@@ -190,7 +205,7 @@ mod tests {
     #[test]
     fn who_stops_waiting_is_forgotten_and_a_full_queue_refuses() {
         let (send, inputs) = channel::bounded(1);
-        let desk = Desk::new(send, Some, |_| ());
+        let desk = Desk::new(send, Taken::Input, |_| ());
         smol::block_on(async {
             {
                 let mut first = pin!(desk.call(peer(), request("/1")));
@@ -204,5 +219,24 @@ mod tests {
             drop(inputs);
             assert_eq!(desk.call(peer(), request("/3")).await.status, 503);
         });
+    }
+
+    #[test]
+    fn what_the_machine_does_not_get_is_answered_too() {
+        let (send, inputs) = channel::bounded(8);
+        let make = |arrival: Arrival| match arrival.request.head.path() {
+            "/now" => Taken::Answer(Response::new(202, "text/plain", "")),
+            _ => Taken::<Arrival>::Elsewhere,
+        };
+        let desk = Desk::new(send, make, |_| ());
+        smol::block_on(async {
+            assert_eq!(desk.call(peer(), request("/now")).await.status, 202);
+            let mut later = pin!(desk.call(peer(), request("/later")));
+            assert!(future::poll_once(&mut later).await.is_none());
+            assert!(desk.answer(RequestId(2), Response::new(203, "text/plain", "")));
+            assert_eq!(later.await.status, 203);
+        });
+        assert!(inputs.is_empty());
+        assert_eq!(desk.waiting(), 0);
     }
 }

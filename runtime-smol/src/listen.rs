@@ -19,10 +19,9 @@ use crate::executor::{spawn, within};
 use crate::tls::ServerTls;
 
 pub use bind::{BindError, BindProblem, raise_open_files};
+pub use connection::overloaded;
 pub use limits::ListenLimits;
 pub use registry::Load;
-
-pub(crate) use connection::overloaded;
 
 use registry::Registry;
 

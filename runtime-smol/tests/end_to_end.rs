@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use exchange_core::http::{FetchRequest, Response, Trust};
 use exchange_core::machine::{Entropy, Machine, Mono, Now, RequestId};
-use exchange_smol::desk::{Arrival, Desk};
+use exchange_smol::desk::{Arrival, Desk, Taken};
 use exchange_smol::driver::{Hands, drive};
 use exchange_smol::executor::{run, spawn, within};
 use exchange_smol::fetch::Fetcher;
@@ -72,9 +72,9 @@ impl Hands<Parrot> for Clerk {
     }
 }
 
-fn shape(arrival: Arrival) -> Option<Asked> {
-    let entropy = exchange_smol::entropy::draw().ok()?;
-    Some(Asked { id: arrival.id, target: arrival.request.head.target.into(), entropy })
+fn shape(arrival: Arrival) -> Taken<Asked> {
+    let entropy = exchange_smol::entropy::draw().unwrap();
+    Taken::Input(Asked { id: arrival.id, target: arrival.request.head.target.into(), entropy })
 }
 
 async fn everything() {

@@ -296,6 +296,23 @@ with Server("server-allowlist", "an address outside is refused before its token 
           peer="198.51.100.7:50000")
     s.ask(110, 2, "a.b", refused(2, "token.not_three_parts"))
 
+with Server("server-body-faults", "limit, address and method come before a body that cannot be read", "compat section 2.1",
+            allowlist=["192.0.2.0/24"], rate_by_address=[7, 60]) as s:
+    def fault(at: int, number: int, kind: str, answer: str, code: str, **more: object) -> None:
+        s.step(at, f"respond {number}: {answer} {code}; audit request_refused {code.split()[0]}",
+               request={"id": number, "fault": kind, **more})
+
+    for n, (kind, status, code) in enumerate([
+            ("too_large", 413, "http.body_too_large"), ("chunk", 400, "http.chunk"), ("overhead", 431, "http.head_too_large"),
+            ("late", 408, "http.timeout"), ("cut", 400, "http.incomplete")], 1):
+        fault(1000 * n, n, kind, str(status), code)
+    fault(6000, 6, "too_large", "405", "request.method_not_allowed", method="GET")
+    fault(7000, 7, "too_large", "403", "admit.ip_not_allowed", peer="198.51.100.7:50000")
+    fault(8000, 8, "chunk", "405", "request.method_not_allowed", method="PUT")
+    s.step(9000, "respond 9: 429 admit.rate_limited retry 52; audit request_refused admit.rate_limited",
+           request={"id": 9, "fault": "too_large"})
+    s.step(9100, "respond 10: 200 ok", request={"id": 10, "fault": "too_large", "method": "GET", "path": "/healthz"})
+
 with Server("server-clock-jumps", "times of tokens go by the wall clock, deadlines never", "RFC 7519 section 4.1.4") as s:
     s.ask(100, 1, signed(), refused(1, "token.expired", "token.expired"), wall=EPOCH + 3661)
     s.ask(200, 2, signed(), refused(2, "token.issued_in_future", "token.not_yet_valid"), wall=EPOCH - 100)

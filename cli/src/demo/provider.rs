@@ -312,7 +312,10 @@ impl Provider {
 
 impl Answer for Provider {
     fn answer(&self, request: &Request, _: &[Vec<u8>]) -> Response {
-        self.respond(exchange_smol::clock::wall(), &request.head, &request.body)
+        match &request.body {
+            Ok(body) => self.respond(exchange_smol::clock::wall(), &request.head, body),
+            Err(fault) => fault.refusal().response(),
+        }
     }
 }
 

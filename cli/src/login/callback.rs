@@ -11,11 +11,11 @@ use exchange_core::login::{AuthorizationEntropy, Input, ListenTrouble};
 use exchange_core::machine::RequestId;
 use exchange_core::oidc::callback_page;
 use exchange_core::types::Url;
-use exchange_smol::desk::{Arrival, Desk};
+use exchange_smol::desk::{Arrival, Desk, Taken};
 use exchange_smol::entropy::{NoEntropy, draw};
 use exchange_smol::executor::{spawn, within};
 use exchange_smol::listen::{
-    BindError, BindProblem, ListenLimits, Listener, Load, Notice, Peer, Service,
+    BindError, BindProblem, ListenLimits, Listener, Load, Notice, Peer, Service, overloaded,
 };
 use exchange_smol::neighbours::{Owner, owner_of};
 use exchange_smol::tls::ServerTls;
@@ -174,13 +174,17 @@ pub(crate) fn authorization_entropy() -> Result<AuthorizationEntropy, NoEntropy>
 
 /// Requests at the listener as inputs of the machine.
 pub(crate) fn desk(inputs: Sender<Input>) -> Arc<Desk<Input>> {
-    let make = |arrival: Arrival| {
-        Some(Input::Callback {
-            request: arrival.id,
-            head: arrival.request.head,
-            body: arrival.request.body.into(),
-            entropy: authorization_entropy().ok()?,
-        })
+    let make = |Arrival { id, request, .. }: Arrival| {
+        let body = match request.body {
+            Ok(body) => body.into(),
+            Err(fault) => return Taken::Answer(fault.refusal().response()),
+        };
+        match authorization_entropy() {
+            Ok(entropy) => {
+                Taken::Input(Input::Callback { request: id, head: request.head, body, entropy })
+            }
+            Err(NoEntropy) => Taken::Answer(overloaded()),
+        }
     };
     Desk::new(inputs, make, |_| ())
 }

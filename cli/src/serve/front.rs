@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use exchange_core::config::{ListenAddr, Settings};
 use exchange_core::machine::RequestId;
-use exchange_core::server::{Call, Connections, Door, Input};
-use exchange_smol::desk::{Arrival, Desk};
-use exchange_smol::listen::{Listener, Load, Notice};
+use exchange_core::server::{self, Call, Connections, Door, Input};
+use exchange_smol::desk::{Arrival, Desk, Taken};
+use exchange_smol::listen::{Listener, Load, Notice, overloaded};
 use exchange_smol::{clock, entropy};
 use smol::channel::Sender;
 
 use super::load::{Problems, refused};
+use super::scribe::Order;
 use super::{hands, log};
 use crate::exit::Failure;
 
@@ -69,6 +70,19 @@ pub(super) fn check(settings: &Settings, problems: &mut Problems) {
     }
 }
 
+/// The answer to what the machine cannot take: on record, as all refusals of `/exchange` are.
+fn turned_away(door: Door, scribe: &Sender<Order>, arrival: &Arrival) -> Taken<Input> {
+    let Arrival { id, peer, request } = arrival;
+    if !door.leads_to_exchange(&request.head) {
+        return Taken::Answer(overloaded());
+    }
+    let (event, response) = server::overloaded(clock::now().wall, *id, peer.address);
+    match scribe.try_send(Order::Answer { id: *id, events: vec![event], response }) {
+        Ok(()) => Taken::Elsewhere,
+        Err(_) => Taken::Answer(overloaded()),
+    }
+}
+
 /// What the listeners have seen.
 #[derive(Default)]
 pub(super) struct Front {
@@ -86,17 +100,16 @@ impl Front {
     pub(super) fn desk(
         self: &Arc<Self>,
         inputs: &Sender<Input>,
+        scribe: &Sender<Order>,
         door: Door,
         connections_max: usize,
     ) -> Arc<Desk<Input>> {
         let inputs_max = connections_max.saturating_mul(INPUTS_A_CONNECTION).max(INPUTS_MIN);
         let (front, ears) = (Arc::clone(self), Arc::clone(self));
-        let queue = inputs.clone();
+        let (queue, scribe) = (inputs.clone(), scribe.clone());
         let make = move |arrival: Arrival| {
-            if queue.len() >= inputs_max {
-                return None;
-            }
-            let entropy = entropy::draw().ok()?;
+            let entropy = if queue.len() < inputs_max { entropy::draw().ok() } else { None };
+            let Some(entropy) = entropy else { return turned_away(door, &scribe, &arrival) };
             let Arrival { id, peer, request } = arrival;
             log::debug(format_args!(
                 "[HTTP] {} {} from {}",
@@ -105,7 +118,7 @@ impl Front {
                 peer.address
             ));
             let mark = if door == Door::Metrics { hands::BY_METRICS } else { 0 };
-            Some(Input::Request(Box::new(Call {
+            Taken::Input(Input::Request(Box::new(Call {
                 id: RequestId(id.0 | mark),
                 peer: peer.address,
                 tls: peer.tls,
@@ -155,5 +168,55 @@ impl Front {
                  (LimitNOFILE, ulimit -n) or lower max_connections"
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use exchange_core::http::{Headers, Method, Request, RequestHead, Version};
+    use exchange_core::server::audit::EventType;
+    use exchange_smol::listen::{Peer, Service as _};
+    use smol::channel::unbounded;
+    use smol::future;
+
+    use super::*;
+
+    fn post(path: &str) -> Request {
+        let head = RequestHead {
+            method: Method::Post,
+            target: path.into(),
+            version: Version::Http11,
+            headers: Headers::default(),
+        };
+        Request { head, body: Ok(Default::default()) }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_on_record() {
+        let ((inputs, _stuck), (scribe, orders)) = (unbounded(), unbounded());
+        for _ in 0..INPUTS_MIN {
+            inputs.try_send(Input::Recorded(Vec::new())).expect("an open channel");
+        }
+        let desk = Arc::new(Front::default()).desk(&inputs, &scribe, Door::Main, 1);
+        let peer = Peer { address: "192.0.2.7:4000".parse().expect("an address"), tls: true };
+        smol::block_on(async {
+            let mut asked = std::pin::pin!(desk.call(peer, post("/exchange")));
+            assert!(future::poll_once(&mut asked).await.is_none(), "not before it is written");
+            let order = orders.try_recv().expect("an order");
+            let answer = match order {
+                Order::Answer { id, events, response } => Some((id, events, response)),
+                Order::Reopen | Order::Finish(_) => None,
+            };
+            let (id, events, response) = answer.expect("something to write and an answer");
+            let found: Vec<_> = events.iter().map(|e| (e.kind, e.peer, e.code)).collect();
+            let refused = EventType::RequestRefused;
+            assert_eq!(found, [(refused, peer.address, Some("server.overloaded"))]);
+            assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+            desk.answer(id, response);
+            assert_eq!(asked.await.status, 503);
+            // Nothing else is recorded either.
+            assert_eq!(desk.call(peer, post("/healthz")).await.status, 503);
+            assert!(orders.is_empty());
+        });
     }
 }

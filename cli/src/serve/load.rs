@@ -34,7 +34,8 @@ const SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 pub(super) struct Loaded {
     /// The settings.
     pub(super) settings: Settings,
-    /// What the machine decides by; TLS facts are still to be filled in.
+    /// What the machine decides by; what the listener is, its connections and TLS, is still to be
+    /// filled in.
     pub(super) setup: Setup,
     /// Signs certificates.
     pub(super) signer: CaKey,

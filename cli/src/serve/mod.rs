@@ -121,10 +121,11 @@ async fn serve(
     let (scribe_orders, scribe_inbox) = unbounded::<Order>();
     let front = Arc::new(Front::default());
     let connections = connections_max(&settings);
-    let desk = front.desk(&inputs, Door::Main, connections);
+    setup.waiting_max = connections;
+    let desk = front.desk(&inputs, &scribe_orders, Door::Main, connections);
     let tools = Arc::new(Mutex::new(Tools::new(fetcher, setup.generation, signer)));
     let keys_file = in_data_dir(&settings, "provider-keys");
-    let metrics_desk = front.desk(&inputs, Door::Metrics, connections);
+    let metrics_desk = front.desk(&inputs, &scribe_orders, Door::Metrics, connections);
     let scribe = Scribe {
         orders: scribe_inbox,
         kept: None,
@@ -177,7 +178,7 @@ async fn serve(
         config,
         settings,
         material.and_then(|material| material.own_ca),
-        reload::Running { tools, server_tls, inputs, scribe: scribe_orders.clone() },
+        reload::Running { tools, server_tls, inputs, scribe: scribe_orders.clone(), connections },
     );
     let manager = Manager::at(std::env::var_os("NOTIFY_SOCKET").as_deref());
     manager.tell(State::Ready);

@@ -54,6 +54,8 @@ pub(super) struct Running {
     pub(super) inputs: Sender<Input>,
     /// To the audit log.
     pub(super) scribe: Sender<Order>,
+    /// How many connections there may be, until a restart.
+    pub(super) connections: usize,
 }
 
 /// Takes new configurations over.
@@ -153,6 +155,7 @@ impl Reloader {
     ) -> Result<(), Failure> {
         let Loaded { settings, mut setup, signer, fetcher } = loaded;
         self.warn_of_restart(&settings);
+        setup.waiting_max = self.running.connections;
         match (&self.running.server_tls, &material) {
             (Some(server), Some(material)) => {
                 material.replace_in(server)?;

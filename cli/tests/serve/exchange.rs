@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::client::Reply;
 use crate::provider::Provider;
 use crate::token::{self, Key, now};
-use crate::world::{Config, chmod, vector};
+use crate::world::{Config, Server, chmod, vector};
 
 /// The one block of a PEM text: its label and bytes.
 pub(crate) fn pem(text: &str) -> (String, Vec<u8>) {
@@ -128,7 +128,7 @@ fn s21_foreign_members_and_any_content_type_are_accepted() {
     assert_eq!(no_type.status, 200);
 }
 
-/// D21: 64 KiB are read, more is 413, announced or not; never a cut body.
+/// D21: 64 KiB are read, more is 413, announced or not; never a cut body. Each is on record.
 #[test]
 fn d21_an_oversize_body_is_413_and_never_cut() {
     let provider = Provider::start();
@@ -154,6 +154,53 @@ fn d21_an_oversize_body_is_413_and_never_cut() {
         };
         assert_eq!((reply.status, &*reply.code()), (413, "http.body_too_large"));
         assert_eq!(reply.error(), "request body too large or unreadable");
+        assert_eq!(reply.header("connection"), Some("close"));
+        let event = server.last_event();
+        assert_eq!(
+            (&event["type"], &event["code"]),
+            (&json!("request_refused"), &json!("http.body_too_large"))
+        );
+    }
+}
+
+/// Section 2.1: limit, allowlist and method come before a body that will not be read, however it
+/// fails; only the body's own refusal speaks of it.
+#[test]
+fn s21_a_body_that_cannot_be_read_is_judged_last() {
+    let too_large = "content-length: 70000\r\n\r\n";
+    let malformed = "transfer-encoding: chunked\r\n\r\nxyz\r\n";
+    let cut = "content-length: 10\r\n\r\n{}";
+    let provider = Provider::start();
+    let ask = |server: &Server, method: &str, rest: &str| {
+        let mut conn = server.open();
+        conn.send(format!("{method} /exchange HTTP/1.1\r\nhost: a\r\n{rest}").as_bytes());
+        if rest == cut {
+            conn.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        let reply = conn.reply(false).unwrap();
+        assert_eq!(reply.header("connection"), Some("close"), "{rest}");
+        assert_eq!(server.last_event()["code"], reply.code(), "{rest}");
+        (reply.status, reply.code(), reply.error())
+    };
+    let is = |status: u16, code: &str, error: &str| (status, code.to_owned(), error.to_owned());
+    let unread = "failed to read request body";
+    let server = Config::new(&provider).set("rate_limit_requests", "6").start().ready();
+    let large = "request body too large or unreadable";
+    assert_eq!(ask(&server, "POST", too_large), is(413, "http.body_too_large", large));
+    assert_eq!(ask(&server, "POST", malformed), is(400, "http.chunk", unread));
+    assert_eq!(ask(&server, "POST", cut), is(400, "http.incomplete", unread));
+    let method = is(405, "request.method_not_allowed", "method not allowed");
+    for rest in [too_large, malformed, cut] {
+        assert_eq!(ask(&server, "GET", rest), method);
+    }
+    let limited = is(429, "admit.rate_limited", "rate limit exceeded");
+    for rest in [too_large, malformed, cut] {
+        assert_eq!(ask(&server, "POST", rest), limited);
+    }
+    drop(server);
+    let server = Config::new(&provider).set("ip_allowlist", "[192.0.2.0/24]").start().ready();
+    for rest in [too_large, malformed, cut] {
+        assert_eq!(ask(&server, "POST", rest), is(403, "admit.ip_not_allowed", "IP not allowed"));
     }
 }
 
@@ -180,7 +227,7 @@ fn d8_the_server_decides_the_algorithm() {
     let provider = Provider::start();
     provider.state().keys = vec![Key::rs256("r")];
     let claims = token::claims(&provider.issuer(), "mallory", json!({}));
-    let status = |server: &crate::world::Server, token: &str| {
+    let status = |server: &Server, token: &str| {
         let reply = server.post(json!({ "id_token": token }).to_string().as_bytes());
         if reply.status != 200 {
             assert_eq!((reply.status, &*reply.error()), (401, "invalid token"));
@@ -625,7 +672,7 @@ fn s2_every_answer_has_a_date() {
 fn d1_forwarded_for_counts_only_from_trusted_proxies() {
     let provider = Provider::start();
     let good = provider.body("alice", json!({}));
-    let status = |server: &crate::world::Server, forwarded: &str| {
+    let status = |server: &Server, forwarded: &str| {
         let headers = [("x-forwarded-for", forwarded), ("x-real-ip", "10.1.1.1")];
         server.open().request("POST", "/exchange", &headers, &good).status
     };

@@ -299,6 +299,29 @@ fn s61_new_names_come_with_a_reload() {
     assert_eq!((offered.status, &*offered.body), (200, &ca));
 }
 
+/// As many may wait as there are connections, of which a restart alone changes the number.
+#[test]
+fn s1_a_reload_leaves_room_for_those_who_wait() {
+    let provider = Provider::start();
+    provider.all(Mode::Slow(Duration::from_secs(3)));
+    let mut server = Config::new(&provider).set("max_connections", "8").start();
+    server.config.put("max_connections", "1");
+    server.config.save();
+    server.signal("HUP");
+    server.log.wait("max_connections has changed: restart to make it count");
+    server.log.wait("configuration reloaded");
+    let waiting: Vec<_> = (0..5)
+        .map(|_| {
+            let (address, body) = (server.address, provider.body("alice", json!({})));
+            thread::spawn(move || Conn::open(address).request("POST", "/exchange", &[], &body))
+        })
+        .collect();
+    for waiting in waiting {
+        let reply = waiting.join().unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}
+
 /// Who waits for the keys of one provider is not judged by another.
 #[test]
 fn s1_a_new_provider_sends_those_who_wait_away() {

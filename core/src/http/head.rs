@@ -181,10 +181,12 @@ pub(super) fn request(bytes: &[u8], limits: &Limits) -> Result<Accepted, Refusal
         FramingError::CodingInHttp10 => Refusal::CodingInHttp10,
         FramingError::Coding => Refusal::TransferCoding,
     })?;
-    if matches!(framing, Framing::Length(bytes) if bytes > limits.body_bytes_max) {
-        return Err(Refusal::BodyTooLarge);
-    }
-    let has_body = !matches!(framing, Framing::Absent | Framing::Length(0));
+    // A body that is not going to be read is not invited either.
+    let has_body = match framing {
+        Framing::Absent => false,
+        Framing::Length(bytes) => (1..=limits.body_bytes_max).contains(&bytes),
+        Framing::Chunked => true,
+    };
     let expects_continue = match facts.expect {
         // RFC 9110 section 10.1.1: to be ignored in HTTP/1.0, and without a body.
         Some(_) if version == Version::Http10 => false,

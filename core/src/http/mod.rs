@@ -17,6 +17,6 @@ pub use client::{ClientCodec, ClientEvent, ConnectCodec, ConnectEvent};
 pub use fetch::{FetchError, FetchReply, FetchRequest, Trust};
 pub use limits::Limits;
 pub use message::{Headers, Method, RequestHead, Response, Version};
-pub use refusal::Refusal;
+pub use refusal::{BodyFault, Refusal};
 pub use request::{encode_connect, encode_request};
 pub use server::{After, CONTINUE, Phase, Request, ServerCodec, ServerEvent};

@@ -47,8 +47,42 @@ pub enum Refusal {
     Tls,
     /// The request was not complete in time. Only a runtime can tell.
     Timeout,
+    /// The client ended its side before the request was complete. Only a runtime can tell.
+    Incomplete,
     /// A response that must not be written: our own mistake, never the client's.
     Unsendable,
+}
+
+/// Why a request whose head is good has no body to go with it.
+///
+/// Whoever serves the request says how it is answered, as there may be another reason to refuse it
+/// that comes first. The connection closes behind any answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// Over its cap, by its announced length or as counted.
+    TooLarge,
+    /// A malformed chunk.
+    Chunk,
+    /// Extensions and trailers of its chunks over the cap of a head.
+    Overhead,
+    /// Not complete in time. Only a runtime can tell.
+    Late,
+    /// The client ended its side before. Only a runtime can tell.
+    Cut,
+}
+
+impl BodyFault {
+    /// What the client is told where nothing else is wrong.
+    #[must_use]
+    pub const fn refusal(self) -> Refusal {
+        match self {
+            Self::TooLarge => Refusal::BodyTooLarge,
+            Self::Chunk => Refusal::Chunk,
+            Self::Overhead => Refusal::HeadTooLarge,
+            Self::Late => Refusal::Timeout,
+            Self::Cut => Refusal::Incomplete,
+        }
+    }
 }
 
 impl Refusal {
@@ -66,6 +100,7 @@ impl Refusal {
             | Self::LengthAndCoding
             | Self::CodingInHttp10
             | Self::Chunk
+            | Self::Incomplete
             | Self::Tls => 400,
             Self::Timeout => 408,
             Self::BodyTooLarge => 413,
@@ -99,6 +134,7 @@ impl Refusal {
             Self::Expectation => "http.expectation",
             Self::Tls => "http.tls_on_plain_port",
             Self::Timeout => "http.timeout",
+            Self::Incomplete => "http.incomplete",
             Self::Unsendable => "http.unsendable",
         }
     }
@@ -124,6 +160,7 @@ impl Refusal {
             Self::Expectation => "leave Expect out",
             Self::Tls => "use http:// instead of https://",
             Self::Timeout => "send it again, faster",
+            Self::Incomplete => "send all of it before you close the connection",
             Self::Unsendable => "report this as a fault of the server",
         }
     }
@@ -164,6 +201,7 @@ impl fmt::Display for Refusal {
             Self::Expectation => "the only expectation met is 100-continue",
             Self::Tls => "this port speaks plain HTTP",
             Self::Timeout => "the request was not complete in time",
+            Self::Incomplete => "the request ended before it was complete",
             Self::Unsendable => "the answer could not be written",
         })
     }

@@ -7,7 +7,7 @@ use core::mem;
 use super::buffer::{Buffer, append_wiping, reserve_wiping};
 use super::chunked::{ChunkDecoder, ChunkError, is_text, is_token};
 use super::head::{self, Framing, HeadScanner, Scan};
-use super::{Limits, Method, Refusal, RequestHead, Response, Version};
+use super::{BodyFault, Limits, Method, Refusal, RequestHead, Response, Version};
 use crate::machine::UnixTime;
 use crate::types::{HttpDate, Wiped};
 
@@ -25,18 +25,22 @@ pub enum Phase {
     Body,
 }
 
-/// A complete request. The body is wiped on drop, as it may hold a token.
+/// A request. The body is wiped on drop, as it may hold a token.
 pub struct Request {
     /// Head.
     pub head: RequestHead,
-    /// Body, chunks joined.
-    pub body: Wiped,
+    /// Body, chunks joined; or why there is none, which is judged behind the head.
+    pub body: Result<Wiped, BodyFault>,
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { head, body } = self;
-        write!(f, "Request({} {}, {} bytes)", head.method.as_str(), head.path(), body.len())
+        let (method, path) = (head.method.as_str(), head.path());
+        match body {
+            Ok(body) => write!(f, "Request({method} {path}, {} bytes)", body.len()),
+            Err(fault) => write!(f, "Request({method} {path}, {fault:?})"),
+        }
     }
 }
 
@@ -52,7 +56,8 @@ pub enum ServerEvent {
     SendContinue,
     /// Answer it with [`ServerCodec::respond`]. No further request comes out before that.
     Request(Request),
-    /// Answer with [`Refusal::response`] through [`ServerCodec::respond`], which closes.
+    /// No request at all. Answer with [`Refusal::response`] through [`ServerCodec::respond`],
+    /// which closes.
     Refuse(Refusal),
     /// A request is out and not yet answered.
     Answering,
@@ -73,6 +78,7 @@ enum State {
     Head,
     Length { left: usize },
     Chunks(ChunkDecoder),
+    Flawed(BodyFault),
     Answering,
     Closed,
 }
@@ -126,7 +132,7 @@ impl ServerCodec {
     pub fn wants_bytes(&self) -> usize {
         match self.state {
             State::Head | State::Length { .. } | State::Chunks(_) => self.buffer.room(),
-            State::Answering | State::Closed => 0,
+            State::Flawed(_) | State::Answering | State::Closed => 0,
         }
     }
 
@@ -163,17 +169,27 @@ impl ServerCodec {
                             self.buffer.consume_wiping(taken);
                             self.body_event(complete)
                         }
-                        Err(error) => self.refuse(match error {
-                            ChunkError::Malformed => Refusal::Chunk,
-                            ChunkError::BodyTooLarge => Refusal::BodyTooLarge,
-                            ChunkError::OverheadTooLarge => Refusal::HeadTooLarge,
+                        Err(error) => self.without_body(match error {
+                            ChunkError::Malformed => BodyFault::Chunk,
+                            ChunkError::BodyTooLarge => BodyFault::TooLarge,
+                            ChunkError::OverheadTooLarge => BodyFault::Overhead,
                         }),
                     };
+                }
+                State::Flawed(fault) => {
+                    let fault = *fault;
+                    return self.without_body(fault);
                 }
                 State::Answering => return ServerEvent::Answering,
                 State::Closed => return ServerEvent::Closed,
             }
         }
+    }
+
+    /// Waits no longer: what has come so far, judged. A head that is complete makes a request
+    /// without a body, anything less is refused.
+    pub fn give_up(&mut self, fault: BodyFault) -> ServerEvent {
+        self.without_body(fault)
     }
 
     /// Makes the next response the last one of this connection (shutdown, request count).
@@ -258,6 +274,9 @@ impl ServerCodec {
         self.head = Some(accepted.head);
         self.state = match accepted.framing {
             Framing::Absent => State::Length { left: 0 },
+            Framing::Length(bytes) if bytes > self.limits.body_bytes_max => {
+                State::Flawed(BodyFault::TooLarge)
+            }
             Framing::Length(left) => State::Length { left },
             Framing::Chunked => State::Chunks(ChunkDecoder::new(&self.limits)),
         };
@@ -268,7 +287,7 @@ impl ServerCodec {
         match self.head.take() {
             Some(head) if complete => {
                 self.state = State::Answering;
-                ServerEvent::Request(Request { head, body: mem::take(&mut self.body) })
+                ServerEvent::Request(Request { head, body: Ok(mem::take(&mut self.body)) })
             }
             waiting => {
                 self.head = waiting;
@@ -277,10 +296,22 @@ impl ServerCodec {
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> ServerEvent {
-        if matches!(self.state, State::Head) {
-            self.exchange.head_only = self.buffer.rest().starts_with(b"HEAD ");
+    /// The request as far as it is known, with the fault in the place of its body.
+    fn without_body(&mut self, fault: BodyFault) -> ServerEvent {
+        self.body = Wiped::default();
+        match self.head.take() {
+            Some(head) => {
+                // Where a next request would begin is not known, or not worth waiting for.
+                self.exchange.keep_alive = false;
+                self.state = State::Answering;
+                ServerEvent::Request(Request { head, body: Err(fault) })
+            }
+            None => self.refuse(fault.refusal()),
         }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> ServerEvent {
+        self.exchange.head_only = self.buffer.rest().starts_with(b"HEAD ");
         self.state = State::Closed;
         ServerEvent::Refuse(refusal)
     }

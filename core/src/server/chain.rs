@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 use super::audit::{AuditEvent, EventType};
 use super::refusal::Refusal;
 use super::setup::Setup;
-use crate::http::{Method, RequestHead};
+use crate::http::{BodyFault, Method, RequestHead, Response};
 use crate::json::{self, Limits, Value};
 use crate::jwt::{CheckedToken, ParsedToken, VerifiedToken, VerifyKey};
 use crate::machine::{Entropy, Mono, Now, RequestId, UnixTime};
@@ -32,6 +32,14 @@ pub enum Door {
     Metrics,
 }
 
+impl Door {
+    /// Whether a request that came in here asks for a certificate.
+    #[must_use]
+    pub fn leads_to_exchange(self, head: &RequestHead) -> bool {
+        self == Self::Main && head.path() == "/exchange"
+    }
+}
+
 /// What a listener counts: what never becomes a request is seen by nobody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
@@ -49,7 +57,7 @@ pub struct Connections {
     pub handshakes_failed: u64,
 }
 
-/// One complete request, as the runtime hands it over; size and time caps have held.
+/// One request, as the runtime hands it over; size and time caps have held.
 pub struct Call {
     /// Echoed in the answer.
     pub id: RequestId,
@@ -63,8 +71,8 @@ pub struct Call {
     pub connections: Connections,
     /// Head.
     pub head: RequestHead,
-    /// Body; wiped on drop, as it holds a token.
-    pub body: Wiped,
+    /// Body, or why there is none; wiped on drop, as it holds a token.
+    pub body: Result<Wiped, BodyFault>,
     /// Fresh randomness for whatever this request needs.
     pub entropy: Entropy<ENTROPY_BYTES>,
 }
@@ -108,6 +116,19 @@ impl Trail {
         };
         self.events.push(event);
     }
+}
+
+/// What is recorded and answered where there is no room for a request to `/exchange` in front of
+/// the machine.
+#[must_use]
+pub fn overloaded(at: UnixTime, id: RequestId, peer: SocketAddr) -> (AuditEvent, Response) {
+    let refusal = Refusal::Overloaded;
+    let event = AuditEvent {
+        code: Some(refusal.code()),
+        error: Some(refusal.public().into()),
+        ..AuditEvent::new(at, refusal.event(), id, peer)
+    };
+    (event, refusal.response())
 }
 
 /// A request to `/exchange` from a client that may ask.
@@ -189,6 +210,7 @@ impl Admitted {
         if head.method != Method::Post {
             return Err(Refusal::MethodNotAllowed);
         }
+        let body = body.map_err(Refusal::Body)?;
         let object = json::parse_object(&body, BODY_LIMITS).map_err(|_| Refusal::InvalidJson)?;
         let token = match object.get("id_token") {
             None | Some(Value::Null) => return Err(Refusal::TokenMissing),

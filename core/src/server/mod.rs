@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 
 use admin::Admin;
 use audit::AuditEvent;
-pub use chain::{Call, Connections, Door, ENTROPY_BYTES};
+pub use chain::{Call, Connections, Door, ENTROPY_BYTES, overloaded};
 use chain::{Checked, Gate, Holder, Trail};
 use metrics::Metrics;
 use refusal::Refusal;
@@ -203,7 +203,7 @@ impl Server {
     }
 
     fn on_request(&mut self, now: Now, call: Call) {
-        if call.door != Door::Main || call.head.path() != "/exchange" {
+        if !call.door.leads_to_exchange(&call.head) {
             let (id, response) = (call.id, self.route(now, call));
             self.outputs.push_back(Output::Respond { id, audit: Vec::new(), response });
             return;

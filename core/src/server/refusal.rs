@@ -6,7 +6,7 @@
 use alloc::string::{String, ToString};
 
 use super::audit::EventType;
-use crate::http::Response;
+use crate::http::{BodyFault, Response};
 use crate::json;
 use crate::jwt::TokenError;
 use crate::pki::{CsrError, IssueError};
@@ -25,6 +25,8 @@ pub enum Refusal {
     IpNotAllowed,
     /// Another method than POST.
     MethodNotAllowed,
+    /// There is no body to be read.
+    Body(BodyFault),
     /// The body is not the JSON object wanted, or a member has the wrong type.
     InvalidJson,
     /// No `id_token` member, or an empty one.
@@ -60,6 +62,7 @@ impl Refusal {
             Self::RateLimited { .. } => 429,
             Self::IpNotAllowed | Self::Denied(_) => 403,
             Self::MethodNotAllowed => 405,
+            Self::Body(fault) => fault.refusal().status(),
             Self::InvalidJson
             | Self::TokenMissing
             | Self::AmbiguousToken
@@ -78,6 +81,7 @@ impl Refusal {
             Self::RateLimited { .. } => "admit.rate_limited",
             Self::IpNotAllowed => "admit.ip_not_allowed",
             Self::MethodNotAllowed => "request.method_not_allowed",
+            Self::Body(fault) => fault.refusal().code(),
             Self::InvalidJson => "request.invalid_json",
             Self::TokenMissing => "request.token_missing",
             Self::AmbiguousToken => "request.ambiguous_token",
@@ -101,6 +105,7 @@ impl Refusal {
             Self::RateLimited { .. }
             | Self::IpNotAllowed
             | Self::MethodNotAllowed
+            | Self::Body(_)
             | Self::InvalidJson
             | Self::TokenMissing
             | Self::AmbiguousToken
@@ -119,6 +124,10 @@ impl Refusal {
             Self::RateLimited { .. } => "rate limit exceeded",
             Self::IpNotAllowed => "IP not allowed",
             Self::MethodNotAllowed => "method not allowed",
+            Self::Body(BodyFault::TooLarge) => "request body too large or unreadable",
+            Self::Body(
+                BodyFault::Chunk | BodyFault::Overhead | BodyFault::Late | BodyFault::Cut,
+            ) => "failed to read request body",
             Self::InvalidJson => "invalid JSON",
             Self::TokenMissing => "id_token is required",
             Self::AmbiguousToken => "two tokens in one request",
@@ -139,6 +148,7 @@ impl Refusal {
             Self::RateLimited { .. } => "wait for the seconds in Retry-After, then try again",
             Self::IpNotAllowed => "ask the administrator to add your network to ip_allowlist",
             Self::MethodNotAllowed => "send POST with a JSON body",
+            Self::Body(fault) => fault.refusal().hint(),
             Self::InvalidJson => "send one JSON object such as {\"id_token\": \"…\"}",
             Self::TokenMissing => "send the OIDC ID token in the member id_token",
             Self::AmbiguousToken => "send the token in the body only, without Authorization",
@@ -164,6 +174,7 @@ impl Refusal {
             Self::RateLimited { .. }
             | Self::IpNotAllowed
             | Self::MethodNotAllowed
+            | Self::Body(_)
             | Self::InvalidJson
             | Self::TokenMissing
             | Self::AmbiguousToken
@@ -186,6 +197,7 @@ impl Refusal {
             Self::Csr(error) => error.to_string(),
             Self::Issue(error) => error.to_string(),
             Self::Denied(reason) => reason.to_string(),
+            Self::Body(fault) => fault.refusal().to_string(),
             Self::SignerFailed => "the signer failed or did not answer in time".into(),
             Self::RateLimited { .. }
             | Self::IpNotAllowed
@@ -214,6 +226,7 @@ impl Refusal {
             Self::MethodNotAllowed => response.with("allow", "POST"),
             Self::Token(_) => response.with("www-authenticate", "Bearer error=\"invalid_token\""),
             Self::IpNotAllowed
+            | Self::Body(_)
             | Self::InvalidJson
             | Self::TokenMissing
             | Self::AmbiguousToken

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use exchange_core::http::{Headers, Method, RequestHead, Response, Version};
+use exchange_core::http::{BodyFault, Headers, Method, RequestHead, Response, Version};
 use exchange_core::json::{self, Limits};
 use exchange_core::jwt::Expectations;
 use exchange_core::machine::{Entropy, Now, RequestId, UnixTime};
@@ -80,6 +80,8 @@ pub(crate) struct Request {
     body: Option<String>,
     /// The body as JSON, its `id_token` perhaps described.
     json: Option<Value>,
+    /// Why there is no body: `too_large`, `chunk`, `overhead`, `late` or `cut`.
+    fault: Option<String>,
     #[serde(default = "post")]
     method: String,
     #[serde(default = "exchange")]
@@ -172,18 +174,26 @@ fn setup(settings: &Settings) -> Setup {
 
 impl Request {
     fn call(&self) -> Call {
-        let body = match (&self.body, &self.json, &self.token) {
-            (Some(body), None, None) => body.clone(),
-            (None, Some(json), None) => with_tokens(json.clone()).to_string(),
-            (None, None, Some(token)) => {
+        let body = match (&self.body, &self.json, &self.token, &self.fault) {
+            (Some(body), None, None, None) => Ok(body.clone()),
+            (None, Some(json), None, None) => Ok(with_tokens(json.clone()).to_string()),
+            (None, None, Some(token), None) => {
                 let mut body = serde_json::json!({ "id_token": token.text() });
                 if let Some(file) = &self.csr {
                     body["csr"] = cert_file(file).into();
                 }
-                body.to_string()
+                Ok(body.to_string())
             }
-            (None, None, None) => String::new(),
-            _ => panic!("a request has one of body, json and token"),
+            (None, None, None, None) => Ok(String::new()),
+            (None, None, None, Some(fault)) => Err(match fault.as_str() {
+                "too_large" => BodyFault::TooLarge,
+                "chunk" => BodyFault::Chunk,
+                "overhead" => BodyFault::Overhead,
+                "late" => BodyFault::Late,
+                "cut" => BodyFault::Cut,
+                other => panic!("no fault of a body: {other}"),
+            }),
+            _ => panic!("a request has one of body, json, token and fault"),
         };
         let mut headers = Headers::default();
         headers.push("host", b"oidc.example.com");
@@ -200,7 +210,7 @@ impl Request {
                 version: Version::Http11,
                 headers,
             },
-            body: body.into_bytes().into(),
+            body: body.map(|text| text.into_bytes().into()),
             entropy: Entropy::new(random::<ENTROPY_BYTES>(self.id.to_le_bytes()[0])),
         }
     }

@@ -48,7 +48,7 @@ impl Office {
             door: Door::Main,
             connections: Connections::default(),
             head: RequestHead { method, target: target.into(), version: Version::Http11, headers },
-            body: body.as_bytes().to_vec().into(),
+            body: Ok(body.as_bytes().to_vec().into()),
             entropy: Entropy::new(std::array::from_fn(|n| n as u8)),
         };
         self.admin.answer(at(self.millis), call, &self.setup)

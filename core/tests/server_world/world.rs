@@ -181,7 +181,7 @@ impl World {
             door: Door::Main,
             connections: Connections::default(),
             head,
-            body: body.into(),
+            body: Ok(body.into()),
             entropy: Entropy::new(entropy),
         };
         self.queue_at(at, Input::Request(Box::new(call)));

@@ -201,7 +201,7 @@ pub fn call(id: u64, address: u8, body: Vec<u8>, entropy: Entropy<80>) -> Call {
         door: Door::Main,
         connections: Connections::default(),
         head,
-        body: body.into(),
+        body: Ok(body.into()),
         entropy,
     }
 }

@@ -108,7 +108,8 @@ pub fn login_settings(way: Way) -> Value {
 pub fn to_server(input: &ToServer, host: &Host, model: &Model) -> Value {
     match input {
         ToServer::Request(call) => {
-            let body = with_described(serde_json::from_slice(&call.body).unwrap(), model);
+            let body =
+                with_described(serde_json::from_slice(call.body.as_ref().unwrap()).unwrap(), model);
             let (id, peer) = (call.id.0, call.peer.to_string());
             json!({ "request": { "id": id, "peer": peer, "json": body } })
         }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use exchange_core::http::{After, Limits, Response, ServerCodec, ServerEvent};
+use exchange_core::http::{After, Limits, Request, Response, ServerCodec, ServerEvent};
 use http_body_util::{BodyExt as _, Empty};
 use smol::io::{AsyncRead, AsyncWrite};
 
@@ -153,11 +153,15 @@ pub fn ours(bytes: &[u8]) -> Reading {
                 continue;
             }
             ServerEvent::SendContinue => continue,
-            ServerEvent::Request(request) => {
+            ServerEvent::Request(Request { body: Err(fault), .. }) => {
+                reading.refused = true;
+                codec.respond(&fault.refusal().response(), &mut out)
+            }
+            ServerEvent::Request(Request { head, body: Ok(body) }) => {
                 reading.requests.push(Seen {
-                    method: request.head.method.as_str().into(),
-                    target: request.head.target.clone().into(),
-                    body: request.body.to_vec(),
+                    method: head.method.as_str().into(),
+                    target: head.target.into(),
+                    body: body.to_vec(),
                 });
                 codec.respond(&Response::new(200, "text/plain", ""), &mut out)
             }

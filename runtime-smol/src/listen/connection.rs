@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use exchange_core::http::{
-    After, CONTINUE, Phase, Refusal, Request, Response, ServerCodec, ServerEvent,
+    After, BodyFault, CONTINUE, Phase, Refusal, Request, Response, ServerCodec, ServerEvent,
 };
 use exchange_core::machine::Mono;
 use exchange_core::types::{Wiped, wipe};
@@ -143,10 +143,11 @@ impl<S: Service> Connection<'_, S> {
                         Waited::Done(Ok(0)) if phase == Phase::Idle => {
                             return Box::pin(self.close()).await;
                         }
-                        // The client has closed its sending side amid a request, or is too slow.
-                        Waited::Done(Ok(0)) | Waited::Late if phase != Phase::Idle => {
-                            self.notice(Notice::Late { peer: self.peer, phase });
-                            return Box::pin(self.refuse(Refusal::Timeout)).await;
+                        Waited::Done(Ok(0)) if phase != Phase::Idle => {
+                            return Box::pin(self.give_up(phase, BodyFault::Cut)).await;
+                        }
+                        Waited::Late if phase != Phase::Idle => {
+                            return Box::pin(self.give_up(phase, BodyFault::Late)).await;
                         }
                         Waited::Late | Waited::Evicted => return Box::pin(self.close()).await,
                         Waited::Done(Ok(_) | Err(_)) => return,
@@ -236,6 +237,23 @@ impl<S: Service> Connection<'_, S> {
         taken
     }
 
+    /// Answers what will not be complete any more, and ends.
+    async fn give_up(&mut self, phase: Phase, fault: BodyFault) {
+        self.notice(Notice::Late { peer: self.peer, phase });
+        match self.codec.give_up(fault) {
+            ServerEvent::Request(request) => {
+                if self.serve_request(request).await.is_some() {
+                    self.finish().await;
+                }
+            }
+            ServerEvent::Refuse(refusal) => self.refuse(refusal).await,
+            ServerEvent::NeedBytes { .. }
+            | ServerEvent::SendContinue
+            | ServerEvent::Answering
+            | ServerEvent::Closed => {}
+        }
+    }
+
     async fn refuse(&mut self, refusal: Refusal) {
         if self.respond(&refusal.response()).await.is_some() {
             self.finish().await;
@@ -289,7 +307,8 @@ async fn finish(stream: &mut Stream, ticket: &Ticket, limits: &ListenLimits) {
 }
 
 /// The answer when there is nobody to give one.
-pub(crate) fn overloaded() -> Response {
+#[must_use]
+pub fn overloaded() -> Response {
     let body = "{\"error\":\"server overloaded\",\"code\":\"server.overloaded\",\
                 \"hint\":\"the login is fine; try again after the seconds in Retry-After\"}\n";
     Response::json(503, body.to_owned())

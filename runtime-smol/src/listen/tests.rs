@@ -24,8 +24,13 @@ impl Service for Echo {
             clock::sleep(millis).await;
         }
         let scheme = if peer.tls { "https" } else { "http" };
-        let text = format!("{scheme} {} {}", request.head.target, request.body.len());
-        Response::new(200, "text/plain", text)
+        match request.body {
+            Ok(body) => {
+                let text = format!("{scheme} {} {}", request.head.target, body.len());
+                Response::new(200, "text/plain", text)
+            }
+            Err(fault) => fault.refusal().response(),
+        }
     }
 
     fn notice(&self, notice: Notice) {
@@ -236,10 +241,16 @@ fn half_closed_sockets_still_get_their_answer() {
         stream.close().await.unwrap();
         assert!(read_all(&mut stream).await.ends_with("http /50 0"));
         // Half a request and no more to come needs no deadline.
-        let mut stream = running.connect().await;
-        stream.write_all(b"GET /50 HTT").await.unwrap();
-        stream.close().await.unwrap();
-        assert!(read_all(&mut stream).await.starts_with("HTTP/1.1 408 "));
+        for half in
+            [&b"GET /50 HTT"[..], b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"]
+        {
+            let mut stream = running.connect().await;
+            stream.write_all(half).await.unwrap();
+            stream.close().await.unwrap();
+            let answer = read_all(&mut stream).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+            assert!(answer.contains("http.incomplete") && answer.contains("connection: close"));
+        }
     });
 }
 
@@ -258,7 +269,7 @@ fn what_is_no_request_is_answered_and_counted() {
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         }
         let refused =
-            |n: &Notice| matches!(n, Notice::Refused { refusal: Refusal::BodyTooLarge, .. });
+            |n: &Notice| matches!(n, Notice::Refused { refusal: Refusal::TransferCoding, .. });
         assert!(running.echo.heard(refused).await);
     });
 }

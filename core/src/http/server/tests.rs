@@ -133,6 +133,41 @@ fn a_response_before_the_request_is_complete_closes() {
     assert!(text.contains("\"code\":\"http.timeout\","), "{text}");
 }
 
+/// Whoever serves it may refuse a request for another reason, but not keep its connection.
+#[test]
+fn a_request_without_its_body_is_the_last_one() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+    for (rest, fault) in [
+        ("Content-Length: 65537\r\n\r\n", BodyFault::TooLarge),
+        ("Expect: 100-continue\r\nContent-Length: 65537\r\n\r\n", BodyFault::TooLarge),
+        ("Transfer-Encoding: chunked\r\n\r\n10001\r\n", BodyFault::TooLarge),
+        ("Transfer-Encoding: chunked\r\n\r\nx", BodyFault::Chunk),
+    ] {
+        let bytes = alloc::format!("{head}{rest}");
+        let (mut codec, request) = request(bytes.as_bytes());
+        assert_eq!(request.body.as_ref().err(), Some(&fault), "{rest}");
+        assert_eq!((codec.wants_bytes(), codec.held().1), (0, 0));
+        let mut out = Vec::new();
+        assert_eq!(codec.respond(&Response::json(403, "{}".into()), &mut out), After::Close);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("HTTP/1.1 403 ") && text.contains("connection: close\r\n"));
+        assert!(matches!(codec.poll(), ServerEvent::Closed));
+    }
+}
+
+#[test]
+fn who_is_given_up_has_asked_if_the_head_was_there() {
+    let mut codec = ServerCodec::new(Limits::SERVER);
+    feed(&mut codec, b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+    let ServerEvent::Request(request) = codec.give_up(BodyFault::Cut) else { panic!("it asked") };
+    assert_eq!(request.head.path(), "/a");
+    assert_eq!(request.body.err(), Some(BodyFault::Cut));
+    assert_eq!(codec.respond(&Refusal::Incomplete.response(), &mut Vec::new()), After::Close);
+    let mut codec = ServerCodec::new(Limits::SERVER);
+    feed(&mut codec, b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Len");
+    assert!(matches!(codec.give_up(BodyFault::Late), ServerEvent::Refuse(Refusal::Timeout)));
+}
+
 #[test]
 fn a_refused_head_request_gets_no_body() {
     let mut codec = ServerCodec::new(Limits::SERVER);
@@ -159,6 +194,8 @@ fn prints_no_body_and_no_query() {
     let (_, request) =
         request(b"POST /a?code=secret HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nsecret");
     assert_eq!(alloc::format!("{request:?}"), "Request(POST /a, 6 bytes)");
+    let request = Request { body: Err(BodyFault::TooLarge), ..request };
+    assert_eq!(alloc::format!("{request:?}"), "Request(POST /a, TooLarge)");
 }
 
 #[test]
@@ -220,7 +257,7 @@ fn outcome(bytes: &[u8], cuts: &[usize]) -> (Vec<String>, (usize, usize)) {
             }
             ServerEvent::Request(request) => {
                 let fields: Vec<_> = request.head.headers.iter().collect();
-                let (head, body) = (&request.head, request.body.as_slice());
+                let (head, body) = (&request.head, request.body.as_deref());
                 seen.push(alloc::format!("{head:?} {fields:?} {body:?}"));
                 let mut out = vec![];
                 let after = codec.respond(&Response::json(200, "{}".into()), &mut out);

@@ -210,7 +210,11 @@ impl Admin {
             let text = format!("Too many failed attempts. Try again in {minutes} {unit}.");
             return page::login(429, Some(&text)).with("retry-after", secs.to_string());
         }
-        let Ok(form) = Form::parse_bytes(&call.body) else { return to_dashboard() };
+        let body = match &call.body {
+            Ok(body) => body,
+            Err(fault) => return fault.refusal().response(),
+        };
+        let Ok(form) = Form::parse_bytes(body) else { return to_dashboard() };
         let Ok(candidate) = form.get("token") else { return to_dashboard() };
         if !token.matches(candidate.unwrap_or_default().as_bytes()) {
             self.lock_out.wrong(now.mono, who);
