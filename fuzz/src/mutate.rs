@@ -11,7 +11,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -20,13 +20,13 @@ impl Rng {
 
     /// A number below `end`; zero when that is zero.
     pub fn below(&mut self, end: usize) -> usize {
-        let wide = u128::from(self.next()) * u128::try_from(end).expect("usize fits");
+        let wide = u128::from(self.number()) * u128::try_from(end).expect("usize fits");
         usize::try_from(wide >> 64).expect("below a usize")
     }
 
     /// That many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next().to_le_bytes()[7]).collect()
+        (0..count).map(|_| self.number().to_le_bytes()[7]).collect()
     }
 }
 

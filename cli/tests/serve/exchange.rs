@@ -634,10 +634,7 @@ fn s9_s72_an_ipv4_client_of_a_dual_socket_has_its_own_address() {
     let provider = Provider::start();
     let config = Config::new(&provider).set("listen", "':0'").set("ip_allowlist", "[127.0.0.1/32]");
     let server = config.start().ready();
-    let local = std::net::SocketAddr::from(([127, 0, 0, 1], server.address.port()));
-    let body = provider.body("alice", json!({}));
-    let reply = crate::client::Conn::open(local).request("POST", "/exchange", &[], &body);
-    assert_eq!(reply.status, 200);
+    assert_eq!(server.post(&provider.body("alice", json!({}))).status, 200);
     let event = server.last_event();
     assert!(event["client_ip"].as_str().unwrap().starts_with("127.0.0.1:"), "{event}");
     assert_eq!(event.get("client_address"), None, "{event}");

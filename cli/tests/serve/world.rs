@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -290,6 +290,10 @@ impl Launched {
         let Self(mut server) = self;
         let line = server.log.wait("listening on ");
         server.address = line.rsplit("://").next().unwrap().trim().parse().unwrap();
+        if server.address.ip().is_unspecified() {
+            // A machine whose IPv6 is switched off still lets both families be listened to.
+            server.address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
         server
     }
 }

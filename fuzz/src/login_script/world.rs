@@ -187,7 +187,7 @@ impl World {
                 });
             }
             Open::Lock if fails => {
-                let busy = self.requests % 2 == 0;
+                let busy = self.requests.is_multiple_of(2);
                 self.feed(|| Input::LockFailed { effect, busy });
             }
             Open::Lock => {
