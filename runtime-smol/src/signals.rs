@@ -12,7 +12,8 @@ pub enum Signal {
     Terminate,
     /// SIGINT: the user pressed Ctrl-C.
     Interrupt,
-    /// SIGHUP: read the configuration again and re-open the audit file.
+    /// SIGHUP: to a server, read the configuration again and re-open the audit file; to a program
+    /// at a terminal, that it has closed.
     Reload,
 }
 
@@ -60,6 +61,16 @@ impl Signals {
             }
         }
     }
+}
+
+/// Whether this process can be told that its terminal has closed. `nohup` has it ignore that, and
+/// where that cannot be known it is left as it is.
+#[must_use]
+pub fn hears_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & 1 == 0)
 }
 
 #[cfg(all(test, unix))]

@@ -111,7 +111,8 @@ pub(crate) struct Target {
         env = "TALOSCTL_OIDC_LOGIN_CONTEXT_NAME"
     )]
     pub(crate) context_name: String,
-    /// Path of the talosconfig [default: $TALOSCONFIG, else ~/.talos/config]
+    /// Path of the talosconfig [default: as talosctl has it: $TALOSCONFIG, $TALOS_HOME/config,
+    /// ~/.talos/config, the first that exists]
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_TALOSCONFIG")]
     pub(crate) talosconfig: Option<PathBuf>,
     /// Where tokens are kept

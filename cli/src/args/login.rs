@@ -13,8 +13,20 @@ use clap::Args;
 use super::client::{Client, Format, Store};
 use super::reading::{port, switch};
 
+/// What to type, for those who have not done it before.
+const EXAMPLES: &str = "Examples:
+  talosctl-oidc login https://oidc.example.com:8443      the server says which provider it uses
+  talosctl-oidc login                                    the same server as the last time
+  talosctl-oidc login --watch                            and stay, and renew in time
+  talosctl-oidc login --server-ca server-ca.pem https://oidc.example.com:8443
+  talosctl-oidc login --id-token-file /run/token https://oidc.example.com:8443
+
+Exit codes: 0 done, 1 usage or other error, 2 local file or configuration, 3 refused by server or
+policy, 4 server or provider not available, 5 login not completed.";
+
 /// Flags of `login`.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Login {
     /// Exchange server; the same as --server
     #[arg(value_name = "SERVER")]
@@ -26,7 +38,8 @@ pub(crate) struct Login {
     #[arg(long, value_name = "ID", env = "TALOSCTL_OIDC_LOGIN_CLIENT_ID")]
     pub(crate) client_id: Option<String>,
     /// Certificate exchange server, such as https://oidc.example.com:8443; #sha256=<hex> behind it
-    /// pins the authority of its certificate by the SHA-256 of its DER
+    /// pins the authority of its certificate by the SHA-256 of its DER [default: that of the last
+    /// login of the context]
     #[arg(long, value_name = "URL", env = "TALOSCTL_OIDC_LOGIN_SERVER")]
     pub(crate) server: Option<String>,
     /// How this client proves who it is.
@@ -54,7 +67,8 @@ pub(crate) struct Login {
         env = "TALOSCTL_OIDC_LOGIN_CONTEXT_NAME"
     )]
     pub(crate) context_name: String,
-    /// Path of the talosconfig [default: $TALOSCONFIG, else ~/.talos/config]
+    /// Path of the talosconfig [default: as talosctl has it: $TALOSCONFIG, $TALOS_HOME/config,
+    /// ~/.talos/config, the first that exists]
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_TALOSCONFIG")]
     pub(crate) talosconfig: Option<PathBuf>,
     /// PEM file of the only authority to trust for the exchange server, or of its own certificate
@@ -114,7 +128,8 @@ pub(crate) struct Login {
     /// Extra parameter of the authorization request, KEY=VALUE; may be repeated
     #[arg(long, value_name = "KEY=VALUE", env = "TALOSCTL_OIDC_LOGIN_AUTH_PARAM")]
     pub(crate) auth_param: Vec<String>,
-    /// Use this ID token; no browser, no cache
+    /// Use this ID token; no browser, no cache; visible to other users of this machine, so prefer
+    /// the next two
     #[arg(
         long,
         value_name = "TOKEN",

@@ -27,7 +27,7 @@ use exchange_core::types::ContextName;
 use exchange_smol::driver::drive;
 use exchange_smol::entropy::draw;
 use exchange_smol::executor::{run as run_executor, spawn};
-use exchange_smol::signals::Signals;
+use exchange_smol::signals::{Signals, hears_hangup};
 use exchange_smol::{clock, entropy};
 use smol::channel::{Sender, bounded};
 use zeroize::Zeroizing;
@@ -152,9 +152,10 @@ async fn perform(plan: Plan, voice: Voice) -> Result<(), Failure> {
     }
 }
 
-/// Ctrl-C and SIGTERM end a login in order, so that no token is lost half-way.
+/// Ctrl-C, SIGTERM and a terminal that closes end a login in order, so that no token is lost
+/// half-way.
 fn pass_signals_on(inputs: Sender<Input>) -> Result<(), Failure> {
-    let mut signals = Signals::listen(false).map_err(|error| {
+    let mut signals = Signals::listen(hears_hangup()).map_err(|error| {
         let text = format!("cannot listen to signals: {}", error.kind());
         Failure::new(Class::Other, "signals.failed", text)
     })?;

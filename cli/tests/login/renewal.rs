@@ -1,6 +1,8 @@
 //! Certificates without a person: given tokens, refreshes, many processes, a watch.
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use exchange_core::machine::UnixTime;
@@ -124,6 +126,37 @@ fn a_watch_renews_in_time_and_ends_well() {
     let renewals = ended.out.matches("written to").count();
     assert!((2..=6).contains(&renewals), "{renewals}: {ended:?}");
     assert_eq!(stub.count("authorize"), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_closes_ends_a_watch_in_order_unless_it_is_to_outlive_it() {
+    let (home, stub) = (Home::new(), Stub::start());
+    stub.state().cert_secs = 12;
+    let token = stub.id_token();
+    let login = home.login(&stub, &["--watch", "--id-token", &token]);
+    let is_renewal = |line: &str| line.starts_with("Next renewal at ");
+
+    let mut running = Running::start(login);
+    running.wait_for(is_renewal).unwrap();
+    running.signal("-HUP");
+    assert_eq!(running.end().code, Some(0));
+    let seen = home.run(&["status", "-o", "json", "--token-store", "none"]).out;
+    let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+    assert_eq!(seen["watcher"], serde_json::json!({"running": false}), "it has left no word");
+
+    let login = home.login(&stub, &["--watch", "--force", "--id-token", &token]);
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    nohup.arg(login.get_program()).args(login.get_args());
+    nohup.env_clear().envs(login.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(nohup);
+    running.wait_for(is_renewal).unwrap();
+    running.signal("-HUP");
+    running.wait_for(is_renewal).expect("it goes on");
+    running.signal("-TERM");
+    assert_eq!(running.end().code, Some(0));
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl fmt::Display for FetchError {
             Self::Timeout => "no complete answer in time",
             Self::TooLarge => "the answer is too large",
             Self::Protocol => "request or answer is not valid HTTP/1.1",
-            Self::Proxy => "the proxy refused the connection",
+            Self::Proxy => "the proxy cannot be used or refused the connection",
         })
     }
 }

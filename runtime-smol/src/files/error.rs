@@ -164,6 +164,9 @@ impl fmt::Display for FileError {
                 write!(f, "it belongs to user {uid}: remove it or change its owner")
             }
             FileProblem::NotText => f.write_str("it is not UTF-8 text: check the file"),
+            FileProblem::Other(io::ErrorKind::AlreadyExists) => {
+                f.write_str("something else stands in its place: choose another path")
+            }
             FileProblem::Other(kind) => write!(f, "{kind}"),
         }
     }

@@ -9,6 +9,8 @@ use crate::oidc::discovery::MetadataError;
 use crate::pki::{InspectError, KeyError};
 use crate::types::Rfc3339;
 
+const PROXY: &str = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or add the host to NO_PROXY";
+
 impl fmt::Display for LoginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,13 +57,25 @@ impl fmt::Display for LoginError {
             Self::Discovery(MetadataError::EndpointMissing(name)) => {
                 write!(f, "the provider metadata has no {name}: check --provider")
             }
-            Self::Discovery(error) => error.fmt(f),
+            Self::Discovery(MetadataError::InsecureIssuer) => f.write_str(
+                "the provider's address is http://, so anybody on the way could take the login: \
+                 pass https:// to --provider, or --insecure on a network you trust",
+            ),
+            Self::Discovery(error @ MetadataError::IssuerInvalid) => {
+                write!(f, "{error}: check --provider")
+            }
+            Self::Discovery(error @ MetadataError::EndpointRefused(..)) => {
+                write!(f, "{error}: check --provider, and the provider's settings")
+            }
             Self::PushedRequestsOnly => f.write_str(
                 "the provider demands pushed authorization requests (RFC 9126): switch that off \
                  for this client, or log in with --device-code",
             ),
             Self::ProviderUnreachable(step, error @ FetchError::UntrustedCertificate) => {
                 write!(f, "{step}: {error}: pass its authority as --provider-ca")
+            }
+            Self::ProviderUnreachable(step, error @ FetchError::Proxy) => {
+                write!(f, "{step}: {error}: {PROXY}")
             }
             Self::ProviderUnreachable(step, error) => {
                 write!(f, "{step}: {error}: check --provider, the network and proxies")
@@ -115,12 +129,23 @@ impl fmt::Display for LoginError {
                 "the exchange server is not trusted: {error}: pass its authority as --server-ca, \
                  or the right #sha256=<hex> behind the URL; its log shows both"
             ),
-            Self::ServerUnreachable(error) => {
-                write!(
-                    f,
-                    "the exchange server does not answer: {error}: check --server and --server-ca"
-                )
-            }
+            Self::ServerUnreachable(error) => write!(
+                f,
+                "the exchange server does not answer: {error}: {}",
+                match error {
+                    FetchError::Proxy => PROXY,
+                    FetchError::UntrustedCertificate
+                    | FetchError::WrongName
+                    | FetchError::ExpiredCertificate
+                    | FetchError::Tls => "check --server and --server-ca",
+                    FetchError::Resolve | FetchError::Connect | FetchError::Timeout => {
+                        "check --server, the network, VPN and proxies"
+                    }
+                    FetchError::TooLarge | FetchError::Protocol => {
+                        "check --server, and what stands between"
+                    }
+                }
+            ),
             Self::ServerRefused(refusal) => refusal.fmt(f),
             Self::ServerAnswer(problem) => problem.fmt(f),
             Self::Certificate(InspectError::Key(KeyError::Mismatch)) => f.write_str(
@@ -184,6 +209,12 @@ mod tests {
             (LoginError::Discovery(MetadataError::Json(JsonError::TooLarge)), "check --provider"),
             (LoginError::Discovery(MetadataError::IssuerTemplate), "as --provider"),
             (missing("token_endpoint"), "check --provider"),
+            (LoginError::Discovery(MetadataError::IssuerInvalid), "check --provider"),
+            (LoginError::Discovery(MetadataError::InsecureIssuer), "--insecure"),
+            (LoginError::ServerUnreachable(FetchError::Proxy), "NO_PROXY"),
+            (LoginError::ProviderUnreachable(Step::Token, FetchError::Proxy), "NO_PROXY"),
+            (LoginError::ServerUnreachable(FetchError::Resolve), "the network"),
+            (LoginError::ServerUnreachable(FetchError::WrongName), "--server-ca"),
             (missing("device_authorization_endpoint"), "leave --device-code out"),
             (provider_untrusted, "--provider-ca"),
             (LoginError::Certificate(InspectError::Key(KeyError::Mismatch)), "runs the server"),
