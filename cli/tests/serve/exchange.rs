@@ -329,7 +329,12 @@ fn s31_a_trailing_slash_is_explained_in_the_audit_log() {
     let error = strict.last_event()["error"].as_str().unwrap().to_owned();
     assert!(error.contains(&format!("set issuer_url to {}/", provider.issuer())), "{error}");
     let tolerant = Config::new(&provider).set("issuer_trailing_slash", "ignore").start().ready();
-    assert_eq!(tolerant.post(&provider.body("a", with_slash)).status, 200);
+    assert_eq!(tolerant.post(&provider.body("a", with_slash.clone())).status, 200);
+    // Both lines name the issuer that the token names.
+    for line in tolerant.audit() {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["issuer"], with_slash["iss"], "{event}");
+    }
 }
 
 /// D22 (begins before now), D23 (says who), and the rest of what Talos looks at.

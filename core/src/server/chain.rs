@@ -102,9 +102,14 @@ impl Trail {
         }
     }
 
+    /// What is recorded of the identity, once a token was good.
+    fn identity(&self) -> Option<&AuditEvent> {
+        self.events.iter().find(|event| event.kind == EventType::AuthSuccess)
+    }
+
     /// Records a refusal, with the identity if a token was good before it came to that.
     pub fn refuse(&mut self, at: UnixTime, refusal: &Refusal, setup: &Setup) {
-        let known = self.events.iter().find(|event| event.kind == EventType::AuthSuccess);
+        let known = self.identity();
         let (subject, email) =
             known.map(|event| (event.subject.clone(), event.email.clone())).unwrap_or_default();
         let event = AuditEvent {
@@ -401,12 +406,12 @@ pub struct Holder {
 
 impl Trail {
     /// Records `cert_issued`.
-    pub fn issued(&mut self, now: UnixTime, holder: &Holder, issued: &Issued, setup: &Setup) {
+    pub fn issued(&mut self, now: UnixTime, holder: &Holder, issued: &Issued) {
         let lifetime = issued.ttl_secs();
         let event = AuditEvent {
             subject: Some(Arc::clone(&holder.subject)),
             email: holder.email.clone(),
-            issuer: Some(setup.expect.issuer.as_str().into()),
+            issuer: self.identity().and_then(|event| event.issuer.clone()),
             roles: issued.roles().as_slice().to_vec(),
             ttl: Ttl::from_secs(lifetime).ok(),
             expiry: Some(issued.not_after()),

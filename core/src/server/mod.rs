@@ -281,7 +281,7 @@ impl Server {
         });
         match issued {
             Ok(issued) => {
-                trail.issued(now.wall, &holder, &issued, &setup);
+                trail.issued(now.wall, &holder, &issued);
                 let response = routes::certificate(&issued, &setup);
                 self.respond(now, trail, "ok", response);
             }
