@@ -40,6 +40,8 @@ pub struct Client {
     pub store: Option<String>,
     pub way: Way,
     pub held: Option<Held>,
+    /// Whether its clock has been the server's since the certificate was given out.
+    pub in_step: bool,
     talosconfig: String,
     /// Parameters of the address that the person was shown, or the code.
     pub shown: Option<String>,
@@ -56,13 +58,14 @@ impl Client {
             store: None,
             way,
             held: None,
+            in_step: false,
             talosconfig: OWN.into(),
             shown: None,
             token: None,
         }
     }
 
-    pub fn start(&mut self) {
+    pub fn start(&mut self, force: bool) {
         self.run += 1;
         self.shown = None;
         let provider = ProviderSettings {
@@ -86,7 +89,7 @@ impl Client {
             source: TokenSource::Provider(Box::new(provider)),
             interactive: true,
             watch: true,
-            force: false,
+            force,
             store: StorePolicy::Keep,
         };
         self.machine = Some(LoginMachine::new(settings).unwrap());
@@ -99,6 +102,15 @@ impl Client {
     pub fn context(&self) -> Option<ExistingContext> {
         let held = self.held.as_ref()?;
         Some(ExistingContext { certificate: held.crt.clone(), key: Secret::from(held.key.clone()) })
+    }
+
+    /// Seconds left of the certificate and of its whole life, where this client may know them.
+    pub fn life(&self, wall: u64) -> Option<(u64, u64)> {
+        let entry = self.entry()?;
+        let known = self.in_step && entry.server.as_deref() == Some(SERVER);
+        let certificate = &self.held.as_ref().filter(|_| known)?.certificate;
+        let end = certificate.not_after().secs();
+        Some((end.saturating_sub(wall), end - certificate.not_before().secs()))
     }
 
     /// The file with the new certificate in it.

@@ -145,6 +145,8 @@ fn planted_faults_are_found() {
         (Plant::LimitOff, "too many requests"),
         (Plant::SubjectLimitOff, "too many certificates"),
         (Plant::NoSignaturePanic, "as planted"),
+        (Plant::PortTakenPanic, "as planted"),
+        (Plant::NeverFresh, "asks again"),
         (Plant::TornWrite, "torn"),
         (Plant::NeverCalm, "never got"),
     ] {
@@ -160,9 +162,14 @@ fn planted_faults_are_found() {
 /// little else.
 #[test]
 fn a_failing_seed_becomes_a_vector() {
-    for plant in
-        [Plant::ReloadIgnored, Plant::LimitOff, Plant::SubjectLimitOff, Plant::NoSignaturePanic]
-    {
+    for (plant, machine) in [
+        (Plant::ReloadIgnored, "server"),
+        (Plant::LimitOff, "server"),
+        (Plant::SubjectLimitOff, "server"),
+        (Plant::NoSignaturePanic, "server"),
+        (Plant::PortTakenPanic, "login"),
+        (Plant::NeverFresh, "login"),
+    ] {
         let (seed, _) = found(plant).unwrap();
         let vectors = vector::vectors(seed, plant);
         let [vector] = &vectors[..] else { panic!("{plant:?}: one machine is at fault") };
@@ -174,7 +181,7 @@ fn a_failing_seed_becomes_a_vector() {
         let path = line.split(['=', ' ']).find(|word| word.ends_with(".json")).unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), vector.case);
-        let steps = vector.case["server"]["steps"].as_array().unwrap().len();
+        let steps = vector.case[machine]["steps"].as_array().unwrap().len();
         assert!(steps <= 20, "{plant:?}: {steps} steps");
     }
 }

@@ -25,7 +25,7 @@ impl World {
     }
 
     pub(crate) fn start_client(&mut self, index: usize) {
-        self.clients[index].start();
+        self.clients[index].start(self.plant == Plant::NeverFresh);
         if let Some(tapes) = &mut self.tapes {
             let settings = tape::login_settings(self.clients[index].way);
             tapes.start(Who::Client(index), settings, self.millis);
@@ -41,6 +41,9 @@ impl World {
         if let Some(tapes) = &mut self.tapes {
             let word = tape::to_client(&input, byte, now, self.host.ttl, &self.model);
             tapes.hear(Who::Client(index), now, Some(word));
+        }
+        if self.plant == Plant::PortTakenPanic && matches!(input, ToClient::ListenFailed { .. }) {
+            panic!("no port, as planted")
         }
         machine.handle(now, input);
         self.at_work = None;
@@ -164,6 +167,12 @@ impl World {
             self.blame(whole);
             self.soon(index, ToClient::Written { effect }, 0);
         }
+        // One that lives as the server says, by this client's clock, was made by the same clock.
+        let (wall, ttl) =
+            (self.wall().saturating_add_signed(self.clients[index].clock), self.host.ttl);
+        let client = &mut self.clients[index];
+        let end = client.held.as_ref().map_or(0, |held| held.certificate.not_after().secs());
+        client.in_step = client.clock == self.host.clock && (wall + ttl).abs_diff(end + 30) <= 30;
         let held = self.clients[index].held.as_ref();
         if held.is_some_and(|held| !self.issued.contains(held.certificate.serial_hex())) {
             self.blame(Err("a certificate that the server never gave out".into()));
@@ -182,6 +191,7 @@ impl World {
         }
         let peer = Peer::Client { index, run, effect };
         if url == format!("{SERVER}/exchange") {
+            self.judge_haste(index, effect);
             let value: Value = serde_json::from_slice(&body).unwrap();
             self.clients[index].token = value["id_token"].as_str().map(String::from);
             return self.send(delay, Event::Arrive { peer, address: index as u8 + 1, body });
@@ -205,6 +215,23 @@ impl World {
         };
         // The answer may be lost when the refresh token is used up already.
         self.reply(peer, result, delay);
+    }
+
+    /// Nobody asks again while half of the life of what he has is left.
+    fn judge_haste(&mut self, index: usize, effect: EffectId) {
+        let wall = self.wall().saturating_add_signed(self.clients[index].clock);
+        let Some((left, life)) = self.clients[index].life(wall) else { return };
+        if left * 2 <= life {
+            return;
+        }
+        let who = Who::Client(index);
+        if let Some(tapes) = &self.tapes
+            && self.accused.is_none()
+        {
+            let fault = tapes.order(who, effect.get());
+            self.accused = fault.map(|fault| (who, fault));
+        }
+        self.blame(Err(format!("client {index} asks again with {left} of {life} s left")));
     }
 
     /// Randomness of one authorization request, and the byte it is made of.

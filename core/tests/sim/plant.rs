@@ -15,6 +15,8 @@ pub enum Plant {
     LimitOff,
     SubjectLimitOff,
     NoSignaturePanic,
+    PortTakenPanic,
+    NeverFresh,
     TornWrite,
     NeverCalm,
 }
@@ -25,6 +27,7 @@ impl Plant {
         match self {
             Self::LimitOff => settings["rate_by_address"] = Value::Null,
             Self::SubjectLimitOff => settings["rate_by_subject"] = Value::Null,
+            Self::NeverFresh if settings.get("flow").is_some() => settings["force"] = true.into(),
             _ => {}
         }
         settings
@@ -41,6 +44,9 @@ impl Plant {
         }
         if self == Self::NoSignaturePanic && word["signed"]["signature"] == "none" {
             panic!("no signature, as planted");
+        }
+        if self == Self::PortTakenPanic && word.get("listen_failed").is_some() {
+            panic!("no port, as planted");
         }
         Some(word)
     }

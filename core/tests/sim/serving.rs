@@ -14,6 +14,7 @@ use crate::model::Request;
 use crate::plant::Plant;
 use crate::provider::{ISSUER, Provider};
 use crate::tape;
+use crate::vector::Fault;
 use crate::world::{Event, Peer, Who, World};
 
 impl World {
@@ -219,7 +220,7 @@ impl World {
         if let Some(tapes) = &self.tapes
             && self.accused.is_none()
         {
-            self.accused = tapes.answer(id);
+            self.accused = tapes.answer(id).map(|order| (Who::Server, Fault::Order(order)));
         }
         self.blame(Err(fault));
     }

@@ -12,6 +12,7 @@ use crate::client::Way;
 use crate::host::Host;
 use crate::model::Model;
 use crate::provider;
+use crate::vector::Fault;
 use crate::words::Player as _;
 use crate::world::Who;
 use crate::{login, server};
@@ -94,6 +95,20 @@ impl Tapes {
         let mut said = self.server.steps.iter().flat_map(|step| &step.said);
         said.rfind(|said| said.starts_with(&format!("respond {id}: "))).cloned()
     }
+
+    /// What that machine has just ordered under this number.
+    pub fn order(&self, who: Who, number: u64) -> Option<Fault> {
+        let step = self.of(who).steps.last()?;
+        let has_it = |said: &&String| said.split(' ').nth(1) == Some(&*number.to_string());
+        let order = step.said.iter().rfind(has_it)?;
+        Some(Fault::OrderAt(numberless(order), step.at))
+    }
+}
+
+/// An order without the number by which it is answered.
+pub fn numberless(order: &str) -> String {
+    let words: Vec<&str> = order.split(' ').filter(|word| word.parse::<u64>().is_err()).collect();
+    words.join(" ")
 }
 
 pub fn login_settings(way: Way) -> Value {

@@ -31,6 +31,7 @@ impl World {
             }
             7 => {
                 self.clients[index].clock = (self.dice.roll(7200) as i64) - 3600;
+                self.clients[index].in_step = false;
                 self.counts.add(Kind::ClientClock);
             }
             8 => {
@@ -83,6 +84,7 @@ impl World {
         self.reload(false);
         for client in &mut self.clients {
             client.clock = 0;
+            client.in_step = false;
             client.disk_full = false;
         }
         if self.dice.once_in(3) {

@@ -11,15 +11,18 @@ use serde_json::{Value, json};
 
 use crate::case::Case;
 use crate::plant::Plant;
-use crate::tape::{Tape, Tapes, Told};
+use crate::tape::{Tape, Tapes, Told, numberless};
 use crate::words::Player;
 use crate::world::{EPOCH, Who, World};
 use crate::{login, panic_text, server};
 
 /// By what a replay is known to fail.
-enum Fault {
+#[derive(Clone)]
+pub enum Fault {
     /// The machine orders this.
     Order(String),
+    /// The machine orders this, whatever number it has then, at that millisecond.
+    OrderAt(String, u64),
     /// The machine panics with this text.
     Panic(String),
 }
@@ -44,7 +47,7 @@ pub fn vectors(seed: u64, plant: Plant) -> Vec<Vector> {
             (Some((who, Fault::Panic(panic_text(panic)))), panic_text(panic))
         }
         (Err(panic), ..) => (None, panic_text(panic)),
-        (Ok(Err(text)), Some(order), _) => (Some((Who::Server, Fault::Order(order))), text.clone()),
+        (Ok(Err(text)), Some(accused), _) => (Some(accused), text.clone()),
         (Ok(Err(text)), ..) => (None, text.clone()),
         (Ok(Ok(_)), ..) => (None, "nothing".into()),
     };
@@ -103,6 +106,11 @@ fn written(
             });
             (asked.unwrap_or(steps.len() - 1), json!([order]))
         }
+        // Where it goes wrong nobody can say.
+        Some(Fault::OrderAt(order, _)) => {
+            let said = &steps.last().unwrap().said;
+            (0, json!([said.iter().find(|said| numberless(said) == *order)]))
+        }
         Some(Fault::Panic(_)) => (steps.len() - 1, json!([])),
         None => (steps.len(), Value::Null),
     };
@@ -157,8 +165,9 @@ fn smallest(who: Who, tape: &Tape, plant: Plant, fault: &Fault) -> Option<Vec<To
     Some(found)
 }
 
-/// What may be left out. A panic is wrong whatever came before it; whether an order is wrong hangs
-/// on the configuration, the keys, and requests of the same address or subject.
+/// What may be left out. A panic is wrong whatever came before it; whether an answer is wrong hangs
+/// on the configuration, the keys, and requests of the same address or subject; whether it is too
+/// early for an order, on everything but visits to the listener and time.
 fn loose(steps: &[Told], fault: &Fault) -> impl Fn(&Told) -> bool + use<> {
     let request = |step: &Told| step.input.as_ref()?.get("request").cloned();
     let asked = match fault {
@@ -166,14 +175,17 @@ fn loose(steps: &[Told], fault: &Fault) -> impl Fn(&Told) -> bool + use<> {
             let number = answered(order);
             steps.iter().filter_map(request).find(|request| request["id"].as_u64() == number)
         }
-        Fault::Panic(_) => None,
+        Fault::OrderAt(..) | Fault::Panic(_) => None,
     };
+    let all = matches!(fault, Fault::Panic(_));
     let of = |request: &Value| {
         let subject = request["json"]["id_token"]["claims"]["sub"].clone();
         (request["peer"].clone(), subject)
     };
     move |step| {
-        let Some(asked) = &asked else { return true };
+        let Some(asked) = &asked else {
+            return all || step.input.as_ref().is_none_or(|word| word.get("callback").is_some());
+        };
         if step.said.iter().any(|said| said.starts_with("fetch ")) {
             return false;
         }
@@ -251,8 +263,11 @@ where
         numbers.extend(ordered(&step.said).zip(ordered(&said)));
         let over = match (fault, &panic) {
             (Fault::Order(order), None) => said.contains(order),
+            (Fault::OrderAt(order, at), None) => {
+                step.at == *at && said.iter().any(|said| numberless(said) == *order)
+            }
             (Fault::Panic(text), Some(panic)) => *text == panic_text(panic),
-            (Fault::Order(_), Some(_)) => return None,
+            (Fault::Order(_) | Fault::OrderAt(..), Some(_)) => return None,
             (Fault::Panic(_), None) => false,
         };
         if panic.is_some() && !over {
@@ -281,7 +296,8 @@ pub fn check(case: &Value) -> Result<(), String> {
 /// The case as a machine with that fault reads it.
 pub fn with_fault(case: &Value, plant: Plant) -> Value {
     let mut case = case.clone();
-    let machine = &mut case["server"];
+    let name = if case.get("server").is_some() { "server" } else { "login" };
+    let machine = &mut case[name];
     machine["settings"] = plant.settings(machine["settings"].take());
     for step in machine["steps"].as_array_mut().unwrap() {
         if let Some(input) = step.get_mut("input") {

@@ -14,6 +14,7 @@ use crate::model::{Limit, Model};
 use crate::plant::Plant;
 use crate::provider::{GROUPS, Provider};
 use crate::tape::Tapes;
+use crate::vector::Fault;
 
 pub const EPOCH: u64 = 1_800_000_000;
 /// Longest time after the calm until everybody must be served, in milliseconds.
@@ -73,8 +74,8 @@ pub struct World {
     pub plant: Plant,
     /// The machine that is at work: a panic is its own.
     pub at_work: Option<Who>,
-    /// What the server ordered against the model.
-    pub accused: Option<String>,
+    /// Which machine ordered what against the model.
+    pub accused: Option<(Who, Fault)>,
     pub(crate) dice: Dice,
     pub(crate) millis: u64,
     sequence: u64,
