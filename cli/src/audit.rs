@@ -85,18 +85,26 @@ fn read(path: &Path, verifier: &mut Verifier) -> Result<u64, Trouble> {
     } else {
         Box::new(BufReader::new(File::open(path).map_err(Trouble::Read)?))
     };
-    let cap = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
     let (mut lines, mut line) = (0, Vec::new());
-    loop {
-        line.clear();
-        // A longer line is cut here and refused there.
-        let mut limited = reader.by_ref().take(cap);
-        if limited.read_until(b'\n', &mut line).map_err(Trouble::Read)? == 0 {
-            return Ok(lines);
-        }
+    while next_line(&mut reader, &mut line).map_err(Trouble::Read)? {
         lines += 1;
-        verifier.line(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(Trouble::Found)?;
+        verifier.line(&line).map_err(Trouble::Found)?;
     }
+    Ok(lines)
+}
+
+/// Reads the next line of a log into `line`, without its end; `false` behind the last one.
+///
+/// A line longer than any of ours is cut, so that nobody's file takes the memory of whoever reads
+/// it: what is cut is still too long to be one of ours, and its rest comes as another line.
+pub(crate) fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    let cap = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(2);
+    line.clear();
+    let count = reader.take(cap).read_until(b'\n', line)?;
+    if line.ends_with(b"\n") {
+        line.pop();
+    }
+    Ok(count > 0)
 }
 
 fn report(summary: &Summary, keys: &[VerifierKey]) -> Vec<String> {
@@ -132,4 +140,22 @@ fn report(summary: &Summary, keys: &[VerifierKey]) -> Vec<String> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE_BYTES_MAX, next_line};
+
+    #[test]
+    fn a_line_that_never_ends_is_read_in_pieces() {
+        let endless = vec![b'x'; 2 * LINE_BYTES_MAX];
+        let mut file: &[u8] = &[b"{\"a\":1}\n\n", endless.as_slice(), b"\nend"].concat();
+        let (mut line, mut lengths) = (Vec::new(), Vec::new());
+        while next_line(&mut file, &mut line).expect("bytes in memory") {
+            assert!(line.capacity() <= 2 * LINE_BYTES_MAX, "{}", line.capacity());
+            lengths.push(line.len());
+        }
+        let cut = LINE_BYTES_MAX + 2;
+        assert_eq!(lengths, [7, 0, cut, endless.len() - cut, 3]);
+    }
 }

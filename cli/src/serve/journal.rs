@@ -1,7 +1,7 @@
 //! Where the audit log stood: the chain is continued, and the admin pages are rebuilt.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use smol::channel::Sender;
 
 use super::load::refused;
 use super::log;
+use crate::audit::next_line;
 use crate::exit::Failure;
 
 /// Bytes of the log that are read at one time.
@@ -158,8 +159,8 @@ pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
         file.rewind().map_err(|error| fail(&error))?;
     }
     let mut chain = state.unwrap_or_default();
-    for line in file.split(b'\n') {
-        let line = line.map_err(|error| fail(&error))?;
+    let mut line = Vec::new();
+    while next_line(&mut file, &mut line).map_err(|error| fail(&error))? {
         match resume(Some(chain), &[&line]) {
             Some(further) => chain = further,
             None => {
@@ -179,10 +180,7 @@ pub(super) fn chain(path: &Path) -> Result<Chain, Failure> {
 fn is_as_written(file: &mut BufReader<File>, state: &Chain) -> std::io::Result<bool> {
     let (mut links, mut line) = (Links::new(state), Vec::new());
     while !links.arrived() {
-        line.clear();
-        if file.read_until(b'\n', &mut line)? == 0
-            || !links.follow(line.strip_suffix(b"\n").unwrap_or(&line))
-        {
+        if !next_line(file, &mut line)? || !links.follow(&line) {
             return Ok(false);
         }
     }
@@ -199,7 +197,8 @@ pub(super) fn replay(path: &Path, inputs: Sender<Input>) {
     let Ok(length) = file.metadata().map(|meta| meta.len()) else { return };
     let work = move || {
         let mut batch: Vec<Object> = Vec::new();
-        for line in BufReader::new(file.take(length)).split(b'\n').map_while(Result::ok) {
+        let (mut file, mut line) = (BufReader::new(file.take(length)), Vec::new());
+        while next_line(&mut file, &mut line).unwrap_or(false) {
             let limits = Limits { bytes_max: LINE_BYTES_MAX, depth_max: 4 };
             if let Ok(object) = json::parse_object(&line, limits) {
                 batch.push(object);
