@@ -179,11 +179,11 @@ table! {
     ADMIN_TOKEN "admin_token" Kind::Text, "", true,
         "Bearer token for /admin/*. Default: none, and /admin/* is closed.";
 
-    RATE_LIMIT_REQUESTS "rate_limit_requests" Kind::Number { min: 0, max: 10_000 }, "0", false,
+    RATE_LIMIT_REQUESTS "rate_limit_requests" Kind::Number { min: 0, max: u32::MAX }, "0", false,
         "Requests to /exchange one address may make in a window; 0 is no limit.";
-    RATE_LIMIT_SUBJECT_REQUESTS "rate_limit_subject_requests" Kind::Number { min: 0, max: 10_000 }, "0", false,
+    RATE_LIMIT_SUBJECT_REQUESTS "rate_limit_subject_requests" Kind::Number { min: 0, max: u32::MAX }, "0", false,
         "Certificates one user may get in a window; 0 is no limit.";
-    RATE_LIMIT_WINDOW "rate_limit_window" Kind::Duration { min_ms: 1, max_ms: DAY }, "1m", false,
+    RATE_LIMIT_WINDOW "rate_limit_window" Kind::Duration { min_ms: 1, max_ms: YEAR }, "1m", false,
         "Length of the window of both limits; zero and below are the default.";
     IP_ALLOWLIST "ip_allowlist" Kind::List, "", false,
         "Addresses and networks that may use /exchange. Default: all.";

@@ -1,4 +1,5 @@
-//! Times of admissions in one pool, chained by key from the oldest to the newest.
+//! Times of admissions in one pool, chained by key from the oldest to the newest. Admissions of one
+//! key within one grain of time share a node, which has the time of the last of them.
 
 use alloc::vec::Vec;
 
@@ -11,6 +12,7 @@ const NONE: u32 = u32::MAX;
 struct Node {
     at: Mono,
     next: u32,
+    count: u32,
 }
 
 /// All admissions. Grows up to its cap and is reused from then on.
@@ -19,6 +21,7 @@ pub(super) struct Log {
     nodes: Vec<Node>,
     free: u32,
     nodes_max: usize,
+    grain_ms: u64,
 }
 
 /// The admissions of one key.
@@ -42,9 +45,11 @@ impl Chain {
 }
 
 impl Log {
-    pub(super) fn new(nodes_max: usize) -> Self {
+    /// A pool of at most so many nodes, whose grains are `grain_ms` long, at least 1.
+    pub(super) fn new(nodes_max: usize, grain_ms: u64) -> Self {
         let addressable = usize::try_from(NONE).unwrap_or(usize::MAX);
-        Self { nodes: Vec::new(), free: NONE, nodes_max: nodes_max.min(addressable) }
+        let nodes_max = nodes_max.min(addressable);
+        Self { nodes: Vec::new(), free: NONE, nodes_max, grain_ms: grain_ms.max(1) }
     }
 
     #[cfg(test)]
@@ -64,9 +69,27 @@ impl Log {
         self.node(chain.newest).map(|node| node.at)
     }
 
-    /// Appends to `chain`; nothing happens when the pool is full.
+    /// Whether `chain` can be appended to.
+    pub(super) fn has_room(&self, chain: Chain, at: Mono) -> bool {
+        !self.is_full() || self.node(chain.newest).is_some_and(|newest| self.shares(newest, at))
+    }
+
+    fn shares(&self, node: &Node, at: Mono) -> bool {
+        node.at.millis() / self.grain_ms == at.millis() / self.grain_ms
+    }
+
+    /// Appends to `chain`; nothing happens when there is no room.
     pub(super) fn push(&mut self, chain: &mut Chain, at: Mono) {
-        let node = Node { at, next: NONE };
+        if self.node(chain.newest).is_some_and(|newest| self.shares(newest, at))
+            && let Some(newest) = self.node_mut(chain.newest)
+        {
+            // All of them leave the window with the last: late rather than early.
+            newest.at = at;
+            newest.count = newest.count.saturating_add(1);
+            chain.len = chain.len.saturating_add(1);
+            return;
+        }
+        let node = Node { at, next: NONE, count: 1 };
         let index = if let Some(reused) = self.node_mut(self.free) {
             let next_free = reused.next;
             *reused = node;
@@ -87,16 +110,17 @@ impl Log {
         chain.len = chain.len.saturating_add(1);
     }
 
-    /// Drops the oldest of `chain`.
+    /// Drops the oldest node of `chain`.
     pub(super) fn pop(&mut self, chain: &mut Chain) {
         let (index, free) = (chain.oldest, self.free);
         let Some(node) = self.node_mut(index) else {
             *chain = Chain::default();
             return;
         };
+        let count = node.count;
         chain.oldest = core::mem::replace(&mut node.next, free);
         self.free = index;
-        chain.len = chain.len.saturating_sub(1);
+        chain.len = chain.len.saturating_sub(count);
         if chain.oldest == NONE {
             *chain = Chain::default();
         }

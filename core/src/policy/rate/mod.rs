@@ -3,6 +3,11 @@
 //! Within any window a key succeeds at most `requests` times, and a refusal names the moment
 //! the next try will pass. Refusals are not recorded, so knocking does not prolong a block.
 //!
+//! Up to [`RateLimit::EXACT_REQUESTS_MAX`] that is exact to the millisecond. Beyond, a key would
+//! need too much memory: its admissions are counted by grains, of which a window has 8,192, and a
+//! grain leaves as a whole, with its last admission. There too never more than `requests` pass in
+//! a window, but an admission may count for one grain too long.
+//!
 //! # When the tables are full
 //!
 //! Strangers choose how many keys there are, so both tables have a cap and something must go:
@@ -13,7 +18,8 @@
 //!
 //! So a flood of fresh addresses forgets quiet clients, never a blocked one. To get a blocked
 //! key forgotten, an attacker must bring every other key in the table to its limit within one
-//! window: 65,536 keys, or 131,072 admitted requests, each of which he might have used as well.
+//! window: 65,536 keys, or as many as have 131,072 entries among them, with requests that he might
+//! have used as well.
 //! Both losses are counted in [`Evictions`].
 
 mod log;
@@ -38,8 +44,6 @@ pub struct RateLimit {
 pub enum RateLimitError {
     /// Zero requests: that is "off", which is said by having no limit.
     NoRequests,
-    /// Over [`RateLimit::REQUESTS_MAX`].
-    TooManyRequests,
     /// Zero or over [`RateLimit::WINDOW_MS_MAX`].
     Window,
 }
@@ -50,7 +54,6 @@ impl RateLimitError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NoRequests => "rate.no_requests",
-            Self::TooManyRequests => "rate.too_many_requests",
             Self::Window => "rate.window",
         }
     }
@@ -60,31 +63,28 @@ impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRequests => f.write_str("a rate limit allows at least one request"),
-            Self::TooManyRequests => {
-                let max = RateLimit::REQUESTS_MAX;
-                write!(f, "a rate limit allows at most {max} requests: shorten the window")
+            Self::Window => {
+                f.write_str("the window of a rate limit is over zero and at most 365 days")
             }
-            Self::Window => f.write_str("the window of a rate limit is over zero and at most 24h"),
         }
     }
 }
 
 impl RateLimit {
-    /// Most requests a window may hold.
-    pub const REQUESTS_MAX: u32 = 10_000;
-    /// Longest window: a day, in milliseconds.
-    pub const WINDOW_MS_MAX: u64 = 86_400_000;
+    /// Most requests whose times are kept one by one.
+    pub const EXACT_REQUESTS_MAX: u32 = 10_000;
+    /// Longest window: a year, in milliseconds.
+    pub const WINDOW_MS_MAX: u64 = 365 * 86_400_000;
+    /// Parts of a window whose requests are counted together where there are more.
+    const GRAINS: u64 = 8_192;
 
-    /// `requests` (1 to 10,000) in every window of `window_ms` milliseconds (up to 24 hours).
+    /// `requests`, at least one, in every window of `window_ms` milliseconds, up to a year.
     ///
     /// # Errors
     /// [`RateLimitError`] outside these ranges.
     pub const fn new(requests: u32, window_ms: u64) -> Result<Self, RateLimitError> {
         if requests == 0 {
             return Err(RateLimitError::NoRequests);
-        }
-        if requests > Self::REQUESTS_MAX {
-            return Err(RateLimitError::TooManyRequests);
         }
         if window_ms == 0 || window_ms > Self::WINDOW_MS_MAX {
             return Err(RateLimitError::Window);
@@ -96,6 +96,22 @@ impl RateLimit {
     #[must_use]
     pub const fn requests(self) -> u32 {
         self.requests
+    }
+
+    /// How much longer than the window an admission may count, plus one, in milliseconds.
+    const fn grain_ms(self) -> u64 {
+        if self.requests <= Self::EXACT_REQUESTS_MAX {
+            1
+        } else {
+            self.window_ms.div_ceil(Self::GRAINS)
+        }
+    }
+
+    /// Most entries that a key can have at one time.
+    fn entries_max(self) -> usize {
+        // One more where the window begins amid a grain, and one for that which ends it.
+        let grains = self.window_ms / self.grain_ms() + 2;
+        usize::try_from(grains.min(u64::from(self.requests))).unwrap_or(usize::MAX)
     }
 
     /// Length of the window in milliseconds.
@@ -122,13 +138,14 @@ impl SubjectKey {
 /// How much a limiter remembers at most.
 ///
 /// With the default caps and 16-byte keys a full limiter takes at most 12 MiB (8 measured with
-/// random keys): 16 bytes an admission, and for each key an entry in two trees whose nodes may
-/// be less than half full.
+/// random keys): 16 bytes an entry, and for each key one in two trees whose nodes may be less than
+/// half full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateCaps {
     /// Keys with at least one admission in the window.
     pub keys_max: usize,
-    /// Admissions of all keys together. At least `requests`, whatever is given.
+    /// Entries of all keys together: admissions, but those of one key in one grain are one. At
+    /// least as many as one key may need, whatever is given.
     pub admissions_max: usize,
 }
 
@@ -178,16 +195,15 @@ impl<K: Ord + Copy> RateLimiter<K> {
     /// A limiter that remembers at most so much.
     #[must_use]
     pub fn with_caps(limit: RateLimit, caps: RateCaps) -> Self {
-        let requests = usize::try_from(limit.requests).unwrap_or(usize::MAX);
         let caps = RateCaps {
             keys_max: caps.keys_max.max(1),
-            // With fewer than `requests`, one key alone could fill the log and evict itself.
-            admissions_max: caps.admissions_max.max(requests),
+            // With fewer, one key alone could fill the log and evict itself.
+            admissions_max: caps.admissions_max.max(limit.entries_max()),
         };
         Self {
             limit,
             caps,
-            log: Log::new(caps.admissions_max),
+            log: Log::new(caps.admissions_max, limit.grain_ms()),
             keys: BTreeMap::new(),
             idle: BTreeSet::new(),
             blocked: BTreeSet::new(),
@@ -204,7 +220,7 @@ impl<K: Ord + Copy> RateLimiter<K> {
         let verdict = self.verdict(now, chain);
         if verdict.is_ok() {
             // `key` is out of all tables here, so it cannot be its own victim.
-            while self.keys.len() >= self.caps.keys_max || self.log.is_full() {
+            while self.keys.len() >= self.caps.keys_max || !self.log.has_room(chain, now) {
                 if !self.evict(now) {
                     break;
                 }

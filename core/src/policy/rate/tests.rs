@@ -44,13 +44,34 @@ fn a_check_records_nothing() {
 #[test]
 fn numbers_have_bounds() {
     assert_eq!(RateLimit::new(0, 1), Err(RateLimitError::NoRequests));
-    assert_eq!(RateLimit::new(10_001, 1), Err(RateLimitError::TooManyRequests));
     assert_eq!(RateLimit::new(1, 0), Err(RateLimitError::Window));
     assert_eq!(RateLimit::new(1, RateLimit::WINDOW_MS_MAX + 1), Err(RateLimitError::Window));
-    let limit = RateLimit::new(10_000, RateLimit::WINDOW_MS_MAX).unwrap();
-    assert_eq!((limit.requests(), limit.window_ms()), (10_000, 86_400_000));
-    let told = alloc::string::ToString::to_string(&RateLimitError::TooManyRequests);
-    assert_eq!(told, "a rate limit allows at most 10000 requests: shorten the window");
+    let limit = RateLimit::new(u32::MAX, RateLimit::WINDOW_MS_MAX).unwrap();
+    assert_eq!((limit.requests(), limit.window_ms()), (u32::MAX, 31_536_000_000));
+}
+
+/// A million requests a minute of one address: exact to a grain, in little memory.
+#[test]
+fn a_large_limit_is_counted_by_grains() {
+    let limit = RateLimit::new(1_000_000, 60_000).unwrap();
+    let grain = limit.grain_ms();
+    assert_eq!(grain, 8);
+    let mut limiter = RateLimiter::new(limit);
+    for n in 0..1_000_000_u64 {
+        assert_eq!(limiter.admit(at(1_000 + n * 50_000 / 1_000_000), 1), Ok(()), "{n}");
+    }
+    assert!(limiter.log.allocated() <= limit.entries_max());
+    assert_eq!(limiter.admit(at(51_000), 1), refused(11));
+    // The first have left at the latest when the named time is over, and not before they may.
+    assert!(limiter.clone().check(at(60_999), 1).is_err());
+    assert_eq!(limiter.clone().check(at(61_000 + grain), 1), Ok(()));
+    assert_eq!(limiter.clone().admit(at(62_000), 1), Ok(()));
+    // Others find room beside it.
+    for key in 2..70_000 {
+        assert_eq!(limiter.admit(at(51_000), key), Ok(()));
+    }
+    assert!(limiter.log.allocated() <= 131_072);
+    assert_eq!(limiter.admit(at(51_001), 1), refused(11), "a blocked key is not forgotten");
 }
 
 #[test]
@@ -154,10 +175,40 @@ proptest! {
             prop_assert!(limiter.len() <= keys_max);
             prop_assert!(limiter.log.allocated() <= admissions_max.max(requests as usize));
             prop_assert_eq!(limiter.idle.len() + limiter.blocked.len(), limiter.len());
-            let total: u32 = limiter.keys.values().map(|chain| chain.len()).sum();
-            prop_assert!(total as usize <= limiter.log.allocated());
+            prop_assert!(limiter.len() <= limiter.log.allocated());
             prop_assert!(verdict.is_ok() || before == limiter.evictions());
             prop_assert!(verdict.is_ok() || limiter.blocked.iter().any(|(_, k)| *k == key));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Beyond what is kept one by one: never more in a window, and nobody waits for more than a
+    /// grain too long.
+    #[test]
+    fn grains_never_let_more_through(
+        more in 1u32..50,
+        window_ms in 1u64..200_000,
+        bursts in proptest::collection::vec((0u64..20_000, 1u32..6_000), 1..30),
+    ) {
+        let requests = RateLimit::EXACT_REQUESTS_MAX + more;
+        let limit = RateLimit::new(requests, window_ms).unwrap();
+        let mut limiter: RateLimiter<u32> = RateLimiter::new(limit);
+        let (mut log, mut now): (VecDeque<(u64, u32)>, u64) = (VecDeque::new(), 0);
+        let held = |log: &VecDeque<(u64, u32)>, for_ms: u64, now: u64| -> u32 {
+            log.iter().filter(|(t, _)| t + for_ms > now).map(|(_, n)| n).sum()
+        };
+        for (pause, count) in bursts {
+            now += pause;
+            let passed = (0..count).filter(|_| limiter.admit(at(now), 1).is_ok()).count();
+            let passed = u32::try_from(passed).unwrap();
+            let room_for = |for_ms: u64| requests.saturating_sub(held(&log, for_ms, now)).min(count);
+            prop_assert!(passed <= room_for(window_ms));
+            prop_assert!(passed >= room_for(window_ms + limit.grain_ms()));
+            log.push_back((now, passed));
+            prop_assert!(limiter.log.allocated() <= limit.entries_max());
         }
     }
 }
