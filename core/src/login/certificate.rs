@@ -4,10 +4,11 @@ use alloc::boxed::Box;
 
 use super::error::{LoginError, WhyInteractive};
 use super::exchange::{self, CertificateFacts, Credentials, ExchangeError, Refusal, RefusalKind};
-use super::machine::{After, Goal, LoginMachine, Origin, State};
+use super::machine::LoginMachine;
 use super::own_key::OwnKey;
 use super::renew::Rest;
 use super::settings::TokenSource;
+use super::state::{After, Goal, Origin, State};
 use super::words::{ContextWrite, FetchResult, Notice, Outcome, Output};
 use crate::machine::{Entropy, Now};
 use crate::oidc::callback_page::Page;

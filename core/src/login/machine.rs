@@ -1,21 +1,17 @@
-//! The machine: its state, who hears which input, its timers, and how it ends.
+//! The machine: who hears which input, and how it ends.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::cache::CacheEntry;
-use super::error::{LoginError, Patience, Step, WhyInteractive};
+use super::error::{LoginError, Patience};
 use super::exchange::CertificateFacts;
-use super::own_key::OwnKey;
-use super::person::{Asked, DeviceLogin};
 use super::renew::{Jitter, Rest};
 use super::settings::{LoginSettings, StorePolicy, TokenSource};
+use super::state::{After, Attempt, State};
 use super::words::{Input, Notice, Outcome, Output};
-use crate::http::{FetchError, FetchRequest};
+use crate::http::FetchRequest;
 use crate::machine::{EffectId, EffectIds, Entropy, Machine, Mono, Now, RequestId};
 use crate::oidc::callback_page::Page;
-use crate::oidc::discovery::Metadata;
-use crate::oidc::scopes::Scopes;
 use crate::types::{Secret, Url};
 
 /// Longest time for one attempt, and so for a person to log in: five minutes.
@@ -52,67 +48,6 @@ pub struct LoginMachine {
     pub(super) locked: bool,
     failures: u32,
     pub(super) stopping: bool,
-}
-
-/// What counts within one attempt.
-#[derive(Debug, Default)]
-pub(super) struct Attempt {
-    pub(super) deadline: Mono,
-    pub(super) metadata: Option<Metadata>,
-    pub(super) scopes: Option<Scopes>,
-    pub(super) has_refreshed: bool,
-    pub(super) has_asked: bool,
-    pub(super) stray_answers: bool,
-    pub(super) unproven: u8,
-}
-
-/// Where the machine is. Each state but the resting ones waits for one effect.
-#[derive(Debug)]
-pub(super) enum State {
-    New,
-    Loading,
-    ReadingToken,
-    Discovering(Goal),
-    Locking,
-    Refreshing,
-    Storing(After),
-    Listening,
-    Authorising(Box<Asked>),
-    Redeeming(Box<Asked>),
-    DeviceAsking,
-    DeviceWaiting(Box<DeviceLogin>),
-    DevicePolling(Box<DeviceLogin>),
-    Keying(Origin),
-    Exchanging(Origin, Box<OwnKey>),
-    Writing(CertificateFacts),
-    Resting(Rest),
-    Done,
-}
-
-/// What the metadata is needed for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Goal {
-    Refresh,
-    Person,
-}
-
-/// What follows once the tokens are stored.
-#[derive(Debug)]
-pub(super) enum After {
-    Exchange(Origin),
-    Person(WhyInteractive),
-    PutOff(LoginError),
-    Fail(LoginError),
-    Settle(CertificateFacts),
-}
-
-/// Where the token that is exchanged came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Cached,
-    Refreshed,
-    Person,
-    Given,
 }
 
 impl LoginMachine {
@@ -353,37 +288,6 @@ impl LoginMachine {
             | None => {}
         }
     }
-
-    /// The attempt has taken too long. Without a person in it, somebody did not answer.
-    fn time_out(&mut self, now: Now) {
-        let late = FetchError::Timeout;
-        let error = match &self.state {
-            State::Discovering(_) if !self.attempt.has_asked => {
-                LoginError::ProviderUnreachable(Step::Discovery, late)
-            }
-            State::Refreshing => LoginError::ProviderUnreachable(Step::Refresh, late),
-            State::Exchanging(..) if !self.attempt.has_asked => LoginError::ServerUnreachable(late),
-            State::Locking => LoginError::Busy,
-            State::Authorising(_) if self.attempt.stray_answers => LoginError::StateMismatch,
-            State::New
-            | State::Loading
-            | State::ReadingToken
-            | State::Discovering(_)
-            | State::Storing(_)
-            | State::Listening
-            | State::Authorising(_)
-            | State::Redeeming(_)
-            | State::DeviceAsking
-            | State::DeviceWaiting(_)
-            | State::DevicePolling(_)
-            | State::Keying(_)
-            | State::Exchanging(..)
-            | State::Writing(_)
-            | State::Resting(_)
-            | State::Done => LoginError::TimedOut,
-        };
-        self.fail(now, error);
-    }
 }
 
 impl Machine for LoginMachine {
@@ -508,7 +412,8 @@ impl Machine for LoginMachine {
             | State::Exchanging(..)
             | State::Writing(_) => {
                 if now.mono >= self.attempt.deadline {
-                    self.time_out(now);
+                    let error = self.state.late(&self.attempt);
+                    self.fail(now, error);
                 }
             }
         }
@@ -520,24 +425,7 @@ impl Machine for LoginMachine {
 
     fn poll_timeout(&self) -> Option<Mono> {
         let held = self.held.as_ref().map(|(_, until)| *until);
-        let state = match &self.state {
-            State::New | State::Loading | State::Done => None,
-            State::Resting(rest) => Some(rest.look()),
-            State::DeviceWaiting(login) => Some(login.due()),
-            State::ReadingToken
-            | State::Discovering(_)
-            | State::Locking
-            | State::Refreshing
-            | State::Storing(_)
-            | State::Listening
-            | State::Authorising(_)
-            | State::Redeeming(_)
-            | State::DeviceAsking
-            | State::DevicePolling(_)
-            | State::Keying(_)
-            | State::Exchanging(..)
-            | State::Writing(_) => Some(self.attempt.deadline),
-        };
+        let state = self.state.due(self.attempt.deadline);
         match (held, state) {
             (Some(held), Some(state)) => Some(held.min(state)),
             (held, state) => held.or(state),

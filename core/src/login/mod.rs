@@ -25,6 +25,7 @@ mod own_key;
 mod person;
 pub mod renew;
 mod settings;
+mod state;
 mod tokens;
 pub mod tokens_file;
 mod words;

@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::error::{ListenTrouble, LoginError, Step, WhyInteractive};
-use super::machine::{After, Goal, LoginMachine, Origin, State, UNPROVEN_MAX};
+use super::machine::{LoginMachine, UNPROVEN_MAX};
 use super::settings::{BrowserSettings, Flow, ProviderSettings};
+use super::state::{After, Goal, Origin, State};
 use super::tokens::client;
 use super::words::{AuthorizationEntropy, FetchResult, Notice, Output};
 use crate::http::RequestHead;

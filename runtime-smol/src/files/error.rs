@@ -167,9 +167,30 @@ impl fmt::Display for FileError {
             FileProblem::Other(io::ErrorKind::AlreadyExists) => {
                 f.write_str("something else stands in its place: choose another path")
             }
+            FileProblem::Other(io::ErrorKind::ResourceBusy) => f.write_str(
+                "it is in use as a mount point, so it cannot be replaced: mount its directory \
+                 instead, or choose another path",
+            ),
             FileProblem::Other(kind) => write!(f, "{kind}"),
         }
     }
 }
 
 impl std::error::Error for FileError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_name_here_has_a_next_step_all_the_same() {
+        for (kind, step) in [
+            (io::ErrorKind::ResourceBusy, "mount its directory instead"),
+            (io::ErrorKind::AlreadyExists, "choose another path"),
+        ] {
+            let error = FileError::io(FileAction::Write, Path::new("/x"), &io::Error::from(kind));
+            assert_eq!(error.code(), "file.not_writable");
+            assert!(error.to_string().contains(step), "{error}");
+        }
+    }
+}
