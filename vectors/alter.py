@@ -155,4 +155,6 @@ def main(area: str, seed: str, count: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[1] not in ("jwt", "rbac", "cidr"):
+        sys.exit("usage: alter.py jwt|rbac|cidr SEED COUNT")
     main(*sys.argv[1:])

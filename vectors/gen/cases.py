@@ -12,6 +12,8 @@ class Area:
     """Collects cases, then writes or (`--check`) compares the folder `../<name>`."""
 
     def __init__(self, name: str) -> None:
+        if sys.argv[1:] not in ([], ["--check"]):
+            raise SystemExit(f"usage: {name}.py [--check]")
         self.name = name
         self.cases: dict[str, str] = {}
 
