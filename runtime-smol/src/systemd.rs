@@ -88,7 +88,8 @@ fn message(state: State) -> String {
 /// # Errors
 /// The variables are malformed, or a descriptor is no listening TCP socket.
 pub fn sockets() -> io::Result<Vec<(Option<String>, TcpListener)>> {
-    #[cfg(unix)]
+    // On Apple's systems a descriptor cannot be asked, and launchd has another way.
+    #[cfg(all(unix, not(target_vendor = "apple")))]
     {
         use rustix::net::{SocketType, sockopt};
         let invalid = |text| io::Error::new(io::ErrorKind::InvalidInput, text);
@@ -109,7 +110,7 @@ pub fn sockets() -> io::Result<Vec<(Option<String>, TcpListener)>> {
         // All are looked at before any is given up, so that none of an unknown kind is closed.
         checked.collect::<Vec<_>>().into_iter().collect()
     }
-    #[cfg(not(unix))]
+    #[cfg(any(not(unix), target_vendor = "apple"))]
     Ok(Vec::new())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! These ask the person themselves, in a window of the system, and wait as the system waits.
 
+#[cfg(windows)]
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -31,6 +32,7 @@ pub(super) fn get(order: &mut Order<'_>) -> Result<Option<Zeroizing<String>>, Ke
 }
 
 /// Stores an entry in place of the one before.
+#[expect(clippy::needless_pass_by_ref_mut, reason = "the stores of all systems are called alike")]
 pub(super) fn set(order: &mut Order<'_>, text: &str) -> Result<(), KeychainError> {
     let text = Zeroizing::new(text.to_owned());
     in_time(order.account, move |entry, account| {
@@ -105,6 +107,10 @@ fn label(entry: &Entry, account: &str) -> Result<(), KeychainError> {
 }
 
 impl From<Error> for KeychainError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all others, and those to come, speak for themselves"
+    )]
     fn from(error: Error) -> Self {
         match error {
             Error::TooLong(..) => Self::TooLarge,
