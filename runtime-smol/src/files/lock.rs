@@ -60,6 +60,10 @@ impl FileLock {
 
 /// Where everybody may write, a link in the place of the lock would have us make a file somewhere
 /// else, and a pipe would have us wait.
+#[cfg_attr(
+    not(unix),
+    expect(clippy::needless_pass_by_ref_mut, reason = "only Unix has these flags")
+)]
 fn not_through_a_link(options: &mut OpenOptions) {
     #[cfg(unix)]
     {

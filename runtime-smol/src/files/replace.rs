@@ -32,6 +32,7 @@ pub(super) fn rewrite(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileEr
 
 /// Permission bits of what is written.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these bits"))]
 enum Mode {
     /// For a new file, and for one that was open to everybody where these bits are not.
     Ours(u32),
