@@ -87,23 +87,19 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
+const BEHIND: &str = "the command goes behind --: talosctl-oidc exec -- talosctl version";
+
 /// Says what the error does not: that a value is from a variable, and where the command of `exec`
 /// belongs.
 fn with_tip(mut error: clap::Error, program: &clap::Command) -> clap::Error {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let tip = variable_of(&error, program, &words).map_or_else(
-        || {
-            let is_exec = words.first().is_some_and(|word| word == "exec");
-            let is_lost = matches!(
-                error.kind(),
-                ErrorKind::UnknownArgument | ErrorKind::MissingRequiredArgument
-            );
-            (is_exec && is_lost && !words.iter().any(|word| word == "--")).then(|| {
-                "the command goes behind --: talosctl-oidc exec -- talosctl version".to_owned()
-            })
-        },
-        |name| Some(format!("this value is from the environment variable {name}")),
-    );
+    let tip = variable_of(&error, program, &words)
+        .map(|name| format!("this value is from the environment variable {name}"))
+        .or_else(|| {
+            let name = unreadable_variable(&error)?;
+            Some(format!("the environment variable {name} is no UTF-8"))
+        })
+        .or_else(|| has_lost_its_command(&error, &words).then(|| BEHIND.to_owned()));
     if let Some(tip) = tip {
         let mut tips = Vec::new();
         if let Some(ContextValue::StyledStrs(own)) = error.remove(ContextKind::Suggested) {
@@ -113,6 +109,25 @@ fn with_tip(mut error: clap::Error, program: &clap::Command) -> clap::Error {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     error
+}
+
+/// Whether this is `exec` without the `--` that its command stands behind.
+fn has_lost_its_command(error: &clap::Error, words: &[std::ffi::OsString]) -> bool {
+    let kinds = [ErrorKind::UnknownArgument, ErrorKind::MissingRequiredArgument];
+    words.first().is_some_and(|word| word == "exec")
+        && kinds.contains(&error.kind())
+        && !words.iter().any(|word| word == "--")
+}
+
+/// The first of our variables that is no text, where the error is about that.
+fn unreadable_variable(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidUtf8 {
+        return None;
+    }
+    let ours =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let mut ours = ours.filter(|(name, _)| name.starts_with("TALOSCTL_OIDC_"));
+    ours.find(|(_, value)| value.to_str().is_none()).map(|(name, _)| name)
 }
 
 /// The variable that a refused value is from, if it was not typed.

@@ -1,8 +1,10 @@
 //! The words of the command line reach what they are about, and the defaults are those of the
 //! original.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Stdio;
 
 use exchange_core::talosconfig::Talosconfig;
@@ -280,6 +282,10 @@ fn a_wrong_command_line_says_what_is_not_on_it() {
     let ports = "TALOSCTL_OIDC_LOGIN_CALLBACK_PORT";
     let said = with(ports, "8900,x", &["doctor"]);
     assert!(said.contains(ports) && said.contains("write a port"), "{said}");
+    let mut command = home.command(&["login", "https://127.0.0.1:1"]);
+    command.env("TALOSCTL_OIDC_LOGIN_PROVIDER", OsStr::from_bytes(b"\xff"));
+    let got = ended(command.output().unwrap());
+    assert!(got.err.contains("TALOSCTL_OIDC_LOGIN_PROVIDER is no UTF-8"), "{got:?}");
     for args in [&["exec", "talosctl", "version"][..], &["exec"]] {
         let said = with("X", "", args);
         assert!(said.contains("the command goes behind --"), "{said}");
