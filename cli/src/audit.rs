@@ -55,8 +55,12 @@ fn keys(args: &Verify) -> Result<Vec<VerifierKey>, Failure> {
     texts.into_iter().map(parse).collect()
 }
 
+/// How files of gzip, zstd, xz and bzip2 begin: what tools that rotate logs leave behind.
+const COMPRESSED: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"];
+
 enum Trouble {
     Read(std::io::Error),
+    Compressed,
     Found(Finding),
 }
 
@@ -66,6 +70,14 @@ impl Trouble {
             Self::Read(error) => {
                 let error = FileError::io(FileAction::Read, path, &error);
                 Failure::local(error.code(), error.to_string())
+            }
+            Self::Compressed => {
+                let text = format!(
+                    "{} is compressed: unpack it, for example \
+                     zcat audit.log.2.gz | talosctl-oidc audit verify - audit.log.1 audit.log",
+                    path.display()
+                );
+                Failure::local("audit.compressed", text)
             }
             Self::Found(Finding { line, fault }) => {
                 // The line meant may be the last one of the file before.
@@ -85,6 +97,10 @@ fn read(path: &Path, verifier: &mut Verifier) -> Result<u64, Trouble> {
     } else {
         Box::new(BufReader::new(File::open(path).map_err(Trouble::Read)?))
     };
+    let begin = reader.fill_buf().map_err(Trouble::Read)?;
+    if COMPRESSED.iter().any(|magic| begin.starts_with(magic)) {
+        return Err(Trouble::Compressed);
+    }
     let (mut lines, mut line) = (0, Vec::new());
     while next_line(&mut reader, &mut line).map_err(Trouble::Read)? {
         lines += 1;

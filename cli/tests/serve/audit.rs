@@ -643,6 +643,12 @@ fn s9_two_servers_do_not_write_one_log() {
         .output()
         .unwrap();
     assert!(piped.status.success(), "{piped:?}");
+    // Whoever names the compressed file itself is told so.
+    let compressed = log.with_file_name("audit.log.1.gz");
+    fs::write(&compressed, b"\x1f\x8b\x08\x00").unwrap();
+    let (code, text) = verify(&[compressed.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("is compressed: unpack it") && text.contains("[audit.compressed]"));
     let (code, text) = verify(&["/nowhere/audit.log"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("does not exist: check the path [file.not_found]"), "{text}");

@@ -392,6 +392,12 @@ fn d22_d23_s42_the_certificate_is_what_talos_wants() {
     // Without an e-mail the subject is the name.
     let name = again.subject().iter_common_name().map(|cn| cn.as_str().unwrap());
     assert_eq!(name.collect::<Vec<_>>(), ["x"]);
+    // So it is where anybody may have claimed the address.
+    let claimed = json!({"email": "alice@example.com", "email_verified": false});
+    let claimed = certificate_der(&server.post(&provider.body("mallory", claimed)));
+    let (_, claimed) = X509Certificate::from_der(&claimed).unwrap();
+    let name = claimed.subject().iter_common_name().map(|cn| cn.as_str().unwrap());
+    assert_eq!(name.collect::<Vec<_>>(), ["mallory"]);
     // The audit line is about this very certificate.
     let line = server
         .audit()

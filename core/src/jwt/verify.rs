@@ -186,6 +186,17 @@ impl VerifiedToken {
         self.claims.get("email_verified") == Some(&crate::json::Value::Bool(true))
     }
 
+    /// Whether the provider itself says that the address is not, or not surely, this person's:
+    /// `email_verified` is there and is not true. Many providers never say anything.
+    #[must_use]
+    pub fn email_doubted(&self) -> bool {
+        match self.claims.get("email_verified") {
+            None => false,
+            Some(crate::json::Value::Bool(verified)) => !verified,
+            Some(said) => said.as_str() != Some("true"),
+        }
+    }
+
     /// Audiences, in the order of the token.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         let aud = self.claims.get("aud");

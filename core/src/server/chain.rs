@@ -316,8 +316,11 @@ impl Checked {
         trail: &mut Trail,
     ) -> Result<Verified, Refusal> {
         let token = self.token.verify(key).map_err(Refusal::Token)?;
-        let holder =
-            Holder { subject: token.subject().into(), email: token.email().map(Arc::from) };
+        let holder = Holder {
+            subject: token.subject().into(),
+            email: token.email().map(Arc::from),
+            email_doubted: token.email_doubted(),
+        };
         let event = AuditEvent {
             subject: Some(Arc::clone(&holder.subject)),
             email: holder.email.clone(),
@@ -372,9 +375,11 @@ impl Grant {
     /// # Errors
     /// [`Refusal::Issue`].
     pub fn draft(self, now: UnixTime, setup: &Setup) -> Result<(Draft, Holder), Refusal> {
-        let Holder { subject, email } = &self.holder;
+        let Holder { subject, email, email_doubted } = &self.holder;
+        // An address that anybody may claim must not stand for somebody else in the logs of Talos.
         let name = email
             .as_deref()
+            .filter(|_| !email_doubted)
             .and_then(CommonName::from_identity)
             .or_else(|| CommonName::from_identity(subject));
         let leaf = match self.seal.leaf {
@@ -402,6 +407,8 @@ pub struct Holder {
     pub subject: Arc<str>,
     /// `email`.
     pub email: Option<Arc<str>>,
+    /// Whether the provider says that it has not verified the address.
+    pub email_doubted: bool,
 }
 
 impl Trail {

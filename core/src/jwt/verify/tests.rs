@@ -45,6 +45,7 @@ fn a_good_token_tells_what_it_says() {
     let token = run(&sign(HEADER, CLAIMS), &expected()).unwrap();
     assert_eq!((token.subject(), token.issuer()), ("u", "https://idp.example/"));
     assert_eq!((token.email(), token.email_verified()), (Some("u@e.example"), true));
+    assert!(!token.email_doubted());
     assert_eq!(token.audiences().collect::<Vec<_>>(), ["cli"]);
     assert_eq!(token.expires_at().secs(), NOW + 300);
     assert_eq!(token.issued_at().secs(), NOW - 10);
@@ -235,10 +236,14 @@ fn subjects_and_kinds() {
     for kind in [r#""token_use":"id""#, r#""typ":"ID""#, r#""typ":"Id""#] {
         assert!(claims_with(r#""sub":"u""#, &format!(r#""sub":"u",{kind}"#)).is_ok(), "{kind}");
     }
-    for flag in ["false", "\"true\"", "1", "null"] {
+    for (flag, doubted) in
+        [("false", true), ("\"true\"", false), ("\"false\"", true), ("1", true), ("null", true)]
+    {
         let token = claims_with(r#"fied":true"#, &format!(r#"fied":{flag}"#)).unwrap();
-        assert!(!token.email_verified(), "{flag}");
+        assert_eq!((token.email_verified(), token.email_doubted()), (false, doubted), "{flag}");
     }
+    let silent = claims_with(r#","email_verified":true"#, "").unwrap();
+    assert!(!silent.email_verified() && !silent.email_doubted());
 }
 
 #[test]
