@@ -46,7 +46,9 @@ const shoot = (page, name) => page.screenshot({
   path: path.join(wanted.screenshots, `callback-${wanted.name}-${name}.png`),
 });
 
-const browser = await chromium.launch({ executablePath: wanted.chromium, args: flags });
+const browser = await chromium.launch({
+  executablePath: wanted.chromium, args: flags, timeout: 90_000,
+});
 try {
   const context = await browser.newContext();
   context.setDefaultTimeout(60_000);
