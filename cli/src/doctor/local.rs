@@ -298,7 +298,10 @@ pub(super) fn given_token(found: &mut Findings, token: Result<Secret, String>, n
     let fix = "fetch a new token";
     let token = match token {
         Ok(token) => token,
-        Err(text) => return found.error(CHECK, Class::Local, "file.not_readable", text, fix),
+        Err(text) => {
+            let fix = "say where the token is: --id-token-file or --id-token-env";
+            return found.error(CHECK, Class::Local, "file.not_readable", text, fix);
+        }
     };
     let text = token.expose_str().unwrap_or_default().trim();
     match read_id_token(text) {

@@ -47,6 +47,8 @@ struct Case {
     scopes: Option<Scopes>,
     way: Option<PersonWay>,
     requests: Requests,
+    /// Whether there is a token, so that nobody logs in.
+    is_given: bool,
 }
 
 async fn examine(args: &args::Login) -> Findings {
@@ -76,8 +78,9 @@ async fn examine(args: &args::Login) -> Findings {
         issuer: checked.parsed_if("--provider", args.provider.as_deref()),
         client_id: checked.parsed_if("--client-id", args.client_id.as_deref()),
         scopes: checked.scopes(),
-        way: checked.flow(&surroundings),
+        way: checked.flow(&surroundings).filter(|_| given.is_none()),
         requests: Requests::new(provider_peer, server_peer),
+        is_given: given.is_some(),
     };
     if let Err(failure) = checked.verdict() {
         let fix = "correct what the message names";
@@ -112,6 +115,9 @@ async fn machine(
     if let Some(ours) = ours {
         local::context(found, &ours.path, &name, now);
         local::watch(found, &ours.path, &name);
+    }
+    if case.is_given {
+        return None;
     }
     let store = match TokenStore::open(args.token_store, Prompt::Never) {
         Ok(store) => store,
@@ -164,7 +170,7 @@ async fn ends(
     entry: Option<&CacheEntry>,
     port: Option<u16>,
 ) {
-    let Case { server, issuer, client_id, scopes, way, requests, .. } = case;
+    let Case { server, issuer, client_id, scopes, way, requests, is_given, .. } = case;
     let policy = DiscoveryPolicy { allow_http: args.insecure, slash_tolerant: false };
     let mut of_server = Findings::default();
     let (says, server_clock) = match &server {
@@ -217,7 +223,7 @@ async fn ends(
             "log in once; --context-name keeps two logins apart",
         );
     }
-    let Some(metadata) = metadata else { return };
+    let Some(metadata) = metadata.filter(|_| !is_given) else { return };
     let flow = way.as_ref().map(|way| &way.flow);
     client::metadata(found, &metadata, &issuer, &scopes, flow);
     if let (Some(client_id), Some(browser), Some(port)) = (&client_id, flow.and_then(browser), port)

@@ -335,6 +335,11 @@ fn proxies_and_given_tokens_are_looked_at() {
     let seen = doctor(&home, &stub, &["--id-token", &token]);
     seen.says("token", "error", "token.expired", 5);
     assert!(!seen.value.to_string().contains(&token));
+    // Nobody logs in with it, so that is not looked at.
+    let checks = seen.value["checks"].as_array().unwrap();
+    for person in ["tokens", "browser", "callback", "capabilities", "redirect"] {
+        assert!(checks.iter().all(|check| check["check"] != person), "{person}: {seen:?}");
+    }
 }
 
 #[test]
