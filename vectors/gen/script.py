@@ -136,7 +136,7 @@ with Server("server-addresses-in-tokens", "an address in a token is never asked:
 with Server("server-request-shapes", "a token of another type, twice, or in two places", "oidc attack 23; oidc attack 24") as s:
     shape = "respond {}: 400 request.invalid_json; audit request_refused request.invalid_json"
     for n, body in enumerate(['{"id_token":1}', '{"id_token":["a.b.c"]}', '{"id_token":{}}', '{"id_token":true}',
-                              '{"id_token":"a.b.c","id_token":"a.b.c"}', "id_token=a.b.c", "[]"], 1):
+                              '{"id_token":"a.b.c","ID_TOKEN":"a.b.c"}', "id_token=a.b.c", "[]"], 1):
         s.step(100 + n, shape.format(n), request={"id": n, "body": body})
     for n, body in enumerate(["{}", '{"id_token":null}', '{"id_token":""}'], 8):
         s.step(100 + n, f"respond {n}: 400 request.token_missing; audit request_refused request.token_missing",
@@ -145,6 +145,13 @@ with Server("server-request-shapes", "a token of another type, twice, or in two 
           headers=[["authorization", "Bearer a.b.c"]])
     s.step(210, "respond 12: 405 request.method_not_allowed; audit request_refused request.method_not_allowed",
            request={"id": 12, "method": "GET"})
+    s.step(220, shape.format(13), request={"id": 13, "body": '{"id_token":"a.b.c","id_token":"a.b.c"}'})
+
+with Server("server-token-name", "what Go's decoder takes for the member: its name in any case, null for no member",
+            "compat section 2.1") as s:
+    s.step(100, refused(1, "token.not_three_parts"), request={"id": 1, "body": '{"ID_TOKEN":"a.b"}'})
+    s.step(110, "respond 2: 400 request.token_missing; audit request_refused request.token_missing",
+           request={"id": 2, "body": " null "})
 
 with Server("server-first-requests", "who comes before the keys waits for the one fetch", "D9 of the original", up=False) as s:
     for n in (1, 2, 3):

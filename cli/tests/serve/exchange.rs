@@ -126,6 +126,9 @@ fn s21_foreign_members_and_any_content_type_are_accepted() {
     }
     let no_type = server.open().request("POST", "/exchange", &[], body.to_string().as_bytes());
     assert_eq!(no_type.status, 200);
+    // The decoder of the original takes its name in any case.
+    let upper = json!({"ID_TOKEN": provider.token("a", json!({}))}).to_string();
+    assert_eq!(server.post(upper.as_bytes()).status, 200);
 }
 
 /// D21: 64 KiB are read, more is 413, announced or not; never a cut body. Each is on record.

@@ -12,7 +12,7 @@ use super::audit::{AuditEvent, EventType};
 use super::refusal::Refusal;
 use super::setup::Setup;
 use crate::http::{BodyFault, Method, RequestHead, Response};
-use crate::json::{self, Limits, Value};
+use crate::json::{self, Limits, Object, Value};
 use crate::jwt::{CheckedToken, ParsedToken, VerifiedToken, VerifyKey};
 use crate::machine::{Entropy, Mono, Now, RequestId, UnixTime};
 use crate::pki::{CommonName, Draft, Issued, LeafKey};
@@ -216,8 +216,13 @@ impl Admitted {
             return Err(Refusal::MethodNotAllowed);
         }
         let body = body.map_err(Refusal::Body)?;
-        let object = json::parse_object(&body, BODY_LIMITS).map_err(|_| Refusal::InvalidJson)?;
-        let token = match object.get("id_token") {
+        let object = match json::parse_object(&body, BODY_LIMITS) {
+            Ok(object) => object,
+            // For the decoder of the original this is an object without members.
+            Err(_) if body.trim_ascii() == b"null" => return Err(Refusal::TokenMissing),
+            Err(_) => return Err(Refusal::InvalidJson),
+        };
+        let token = match token_member(&object)? {
             None | Some(Value::Null) => return Err(Refusal::TokenMissing),
             Some(Value::String(token)) if token.is_empty() => return Err(Refusal::TokenMissing),
             Some(Value::String(token)) => token,
@@ -247,6 +252,16 @@ impl Admitted {
         };
         let token = ParsedToken::parse(token).map_err(Refusal::Token)?;
         Ok(Presented { token, csr, seed, serial })
+    }
+}
+
+/// The member with the token. Its name counts in any case, as with the decoder of the original; two
+/// of them are a name that occurs twice.
+fn token_member(object: &Object) -> Result<Option<&Value>, Refusal> {
+    let mut found = object.iter().filter(|(name, _)| name.eq_ignore_ascii_case("id_token"));
+    match (found.next(), found.next()) {
+        (token, None) => Ok(token.map(|(_, value)| value)),
+        (_, Some(_)) => Err(Refusal::InvalidJson),
     }
 }
 
