@@ -74,7 +74,7 @@ impl Problems {
     }
 
     /// Nothing, or all of them.
-    fn report(&mut self) -> Result<(), Failure> {
+    pub(super) fn report(&mut self) -> Result<(), Failure> {
         self.0.take().map_or(Ok(()), Err)
     }
 }
@@ -87,10 +87,11 @@ pub(super) fn load(
     generation: u64,
     more: impl FnOnce(&Settings, &mut Problems),
 ) -> Result<Loaded, Failure> {
-    let settings = settings(config)?;
+    let mut settings = parsed(config)?;
     let now = clock::now().wall;
     let mut problems = Problems::default();
     problems.keep(available(&settings));
+    problems.keep(read_client_secret(&mut settings));
     let signing = signing_ca(&settings.ca, now, &mut problems);
     let fetcher = problems.keep(fetcher(&settings));
     let policy = problems.keep(provider_policy(&settings));
@@ -120,6 +121,24 @@ fn available(settings: &Settings) -> Result<(), Failure> {
 
 /// Reads file and environment, and the secret that a setting names. Warnings go to the log.
 pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
+    let mut settings = parsed(config)?;
+    read_client_secret(&mut settings)?;
+    Ok(settings)
+}
+
+/// Reads the client secret where it stands in a file.
+fn read_client_secret(settings: &mut Settings) -> Result<(), Failure> {
+    let Some(path) = settings.client_secret_file.clone() else { return Ok(()) };
+    let secret = Secret::new(bytes(Path::new(&path), "client_secret_file")?.to_vec());
+    let more = settings
+        .client_secret_read(&secret)
+        .map_err(|problems| refused(problems.code(), problems.to_string()))?;
+    more.iter().for_each(|warning| log::warn(&warning.to_string()));
+    Ok(())
+}
+
+/// Reads file and environment.
+fn parsed(config: Option<&Path>) -> Result<Settings, Failure> {
     let file = match config {
         None => None,
         Some(path) => Some((path.display().to_string(), text(path, "the configuration file")?)),
@@ -139,18 +158,10 @@ pub(crate) fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
     problems.report()?;
     let nothing = || refused("config.invalid", "the configuration cannot be used");
     let loaded = loaded.ok_or_else(nothing)?;
-    let mut settings = loaded.settings;
     for warning in &loaded.warnings {
         log::warn(&warning.to_string());
     }
-    if let Some(path) = settings.client_secret_file.clone() {
-        let secret = Secret::new(bytes(Path::new(&path), "client_secret_file")?.to_vec());
-        let more = settings
-            .client_secret_read(&secret)
-            .map_err(|problems| refused(problems.code(), problems.to_string()))?;
-        more.iter().for_each(|warning| log::warn(&warning.to_string()));
-    }
-    Ok(settings)
+    Ok(loaded.settings)
 }
 
 /// Our variables that are text, and the names of those that are none.

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
     if args.check {
         return check(config);
     }
-    let loaded = load::load(config, 0, |_, _| ())?;
+    let loaded = load::load(config, 0, tls::check_pair)?;
     let threads = usize::try_from(loaded.settings.threads).unwrap_or(1);
     let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
     let given = given.map_err(|error| refused("listen.not_given", error.to_string()))?;

@@ -18,7 +18,7 @@ use super::hands::Tools;
 use super::load::{Loaded, load};
 use super::log;
 use super::scribe::Order;
-use super::tls::{Keep, Material};
+use super::tls::{self, Keep, Material};
 use crate::exit::Failure;
 
 /// How often files are looked at for changes.
@@ -62,6 +62,8 @@ pub(super) struct Running {
 pub(super) struct Reloader {
     config: Option<PathBuf>,
     settings: Arc<Settings>,
+    /// Those of the start, which only a restart changes.
+    started: Arc<Settings>,
     running: Running,
     seen: Vec<(PathBuf, Option<Seen>)>,
     generation: u64,
@@ -78,9 +80,11 @@ impl Reloader {
         served_ca: Option<String>,
         running: Running,
     ) -> Self {
+        let settings = Arc::new(settings);
         let mut new = Self {
             config,
-            settings: Arc::new(settings),
+            started: Arc::clone(&settings),
+            settings,
             running,
             seen: Vec::new(),
             generation: 0,
@@ -133,7 +137,7 @@ impl Reloader {
         self.generation += 1;
         let (config, generation) = (self.config.clone(), self.generation);
         let work = move || -> Result<(Loaded, Option<Material>), Failure> {
-            let loaded = load(config.as_deref(), generation, |_, _| ())?;
+            let loaded = load(config.as_deref(), generation, tls::check_pair)?;
             let material = Material::load(&loaded.settings, Keep::InDataDir)?;
             Ok((loaded, material))
         };
@@ -180,7 +184,7 @@ impl Reloader {
 
     /// Names the settings that only a restart changes.
     fn warn_of_restart(&self, new: &Settings) {
-        let old = &self.settings;
+        let old = &self.started;
         let changed = [
             ("listen", old.listen != new.listen),
             ("metrics_listen", old.metrics_listen != new.metrics_listen),

@@ -11,7 +11,7 @@ use exchange_smol::tls::{ServerTls, ServerTlsOptions};
 use exchange_smol::{clock, entropy};
 use zeroize::Zeroizing;
 
-use super::load::{bytes, refused};
+use super::load::{Problems, bytes, refused};
 use super::log;
 use crate::exit::Failure;
 
@@ -42,12 +42,19 @@ impl Material {
     pub(super) fn load(settings: &Settings, keep: Keep) -> Result<Option<Self>, Failure> {
         match &settings.tls {
             TlsMode::Plain => Ok(None),
-            TlsMode::Files { cert, key } => Ok(Some(Self {
-                chain: bytes(Path::new(cert), "tls_cert")?.to_vec(),
-                key: bytes(Path::new(key), "tls_key")?,
-                own_ca: None,
-                fingerprint: None,
-            })),
+            TlsMode::Files { cert, key } => {
+                let mut problems = Problems::default();
+                let chain = problems.keep(bytes(Path::new(cert), "tls_cert"));
+                let key = problems.keep(bytes(Path::new(key), "tls_key"));
+                problems.report()?;
+                let pair = chain.zip(key);
+                Ok(pair.map(|(chain, key)| Self {
+                    chain: chain.to_vec(),
+                    key,
+                    own_ca: None,
+                    fingerprint: None,
+                }))
+            }
             TlsMode::SelfSigned => self_signed(settings, keep).map(Some),
         }
     }
@@ -64,6 +71,15 @@ impl Material {
         server
             .replace(&self.chain, &self.key, options())
             .map_err(|error| refused(error.code(), format!("TLS certificate: {error}")))
+    }
+}
+
+/// Looks at a provided pair, so that what is wrong with it stands in the report of all the rest.
+pub(super) fn check_pair(settings: &Settings, problems: &mut Problems) {
+    if matches!(settings.tls, TlsMode::Files { .. })
+        && let Some(Some(pair)) = problems.keep(Material::load(settings, Keep::Nothing))
+    {
+        problems.keep(pair.server());
     }
 }
 

@@ -270,16 +270,25 @@ fn all_files_that_are_wrong_are_named_at_once() {
         .set("ca_cert", "/nowhere/ca.crt")
         .set("ca_key", "/nowhere/ca.key")
         .set("idp_ca", "/nowhere/idp.pem")
-        .set("talos_ca", "/nowhere/talos.pem");
-    let parts = ["/ca.crt", "/ca.key", "/idp.pem", "/talos.pem", "[file.not_found]\n"];
-    refused(&several, &parts);
-    let all = several
+        .set("talos_ca", "/nowhere/talos.pem")
+        .set("client_secret_file", "/nowhere/secret")
         .set("tls_cert", "/nowhere/tls.crt")
-        .set("tls_key", "/nowhere/tls.key")
-        .set("audit_log", "/nowhere/audit.log");
+        .set("tls_key", "/nowhere/tls.key");
+    let parts = [
+        "/ca.crt",
+        "/ca.key",
+        "/idp.pem",
+        "/talos.pem",
+        "/secret",
+        "/tls.crt",
+        "/tls.key",
+        "[file.not_found]\n",
+    ];
+    refused(&several, &parts);
+    let all = several.set("audit_log", "/nowhere/audit.log");
     let (status, _, log) = all.check();
     assert_eq!(status.code(), Some(1), "{log}");
-    for part in parts.iter().chain(&["/tls.crt", "/audit.log", "[file.not_writable]"]) {
+    for part in parts.iter().chain(&["/audit.log", "[file.not_writable]"]) {
         assert!(log.contains(part), "no {part:?} in:\n{log}");
     }
 }

@@ -320,6 +320,22 @@ fn s1_a_reload_leaves_room_for_those_who_wait() {
         let reply = waiting.join().unwrap();
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
+    // It is not in force, so it is said each time; what is in force is no change.
+    let warning = "max_connections has changed";
+    let told = |server: &crate::world::Server| {
+        server.log.all().iter().filter(|line| line.contains(warning)).count()
+    };
+    let before = told(&server);
+    server.signal("HUP");
+    server.settle("said again", || told(&server) > before);
+    let before = told(&server);
+    server.config.put("max_connections", "8");
+    server.config.put("cert_ttl", "9m");
+    server.config.save();
+    server.signal("HUP");
+    let ttl = || server.post(&provider.body("a", json!({}))).json()["ttl_seconds"] == 540;
+    server.settle("the new state", ttl);
+    assert_eq!(told(&server), before);
 }
 
 /// Who waits for the keys of one provider is not judged by another.
