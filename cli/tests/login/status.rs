@@ -134,6 +134,9 @@ fn completions_and_pages_come_from_the_same_table() {
     assert_eq!(home.run(&["man", home.path.to_str().unwrap()]).code, Some(0));
     let page = fs::read_to_string(home.file("talosctl-oidc-login.1")).unwrap();
     assert!(page.contains("provider\\-ca"), "{page}");
+    for said in ["TALOSCTL_OIDC_LOGIN_PROVIDER_CA", "Examples:"] {
+        assert!(page.contains(said), "the page says less than --help: {said}");
+    }
     let program = fs::read_to_string(home.file("talosctl-oidc.1")).unwrap();
     assert!(program.contains("5 login not completed"), "{program}");
     for name in ["man", "rbac-explain", "audit-verify", "status", "exec", "logout"] {
