@@ -143,6 +143,8 @@ with Server("server-request-shapes", "a token of another type, twice, or in two 
                request={"id": n, "body": body})
     s.ask(200, 11, signed(), "respond 11: 400 request.ambiguous_token; audit request_refused request.ambiguous_token",
           headers=[["authorization", "Bearer a.b.c"]])
+    s.ask(205, 13, signed(), "respond 13: 400 request.ambiguous_token; audit request_refused request.ambiguous_token",
+          headers=[["authorization", "Basic YTpi"], ["authorization", "bearer a.b.c"]])
     s.step(210, "respond 12: 405 request.method_not_allowed; audit request_refused request.method_not_allowed",
            request={"id": 12, "method": "GET"})
     s.step(220, shape.format(13), request={"id": 13, "body": '{"id_token":"a.b.c","id_token":"a.b.c"}'})

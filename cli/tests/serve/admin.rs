@@ -229,15 +229,20 @@ fn s25_login_makes_a_session_and_logout_ends_it() {
 #[test]
 fn s25_the_cookie_is_secure_behind_a_tls_proxy() {
     let provider = Provider::start();
-    let attempt = |server: &Server| {
-        let headers = [("x-forwarded-proto", "https")];
+    let attempt = |server: &Server, proto: &str| {
+        let headers = [("x-forwarded-proto", proto)];
         let body = format!("token={TOKEN}");
         let reply = server.open().request("POST", "/admin/login", &headers, body.as_bytes());
         reply.header("set-cookie").unwrap().contains("; Secure")
     };
     let config = Config::new(&provider).set("admin_token", TOKEN);
-    assert!(attempt(&config.set("trusted_proxies", "[127.0.0.1]").start()));
-    assert!(!attempt(&Config::new(&provider).set("admin_token", TOKEN).start()));
+    let behind = config.set("trusted_proxies", "[127.0.0.1]").start();
+    for (proto, secure) in
+        [("https", true), ("HTTPS", true), ("https, http", true), ("http, https", false)]
+    {
+        assert_eq!(attempt(&behind, proto), secure, "{proto}");
+    }
+    assert!(!attempt(&Config::new(&provider).set("admin_token", TOKEN).start(), "https"));
 }
 
 /// D28: five wrong tokens lock the address out, however they came; the right one no longer helps.

@@ -234,7 +234,7 @@ impl Admitted {
                 | Value::Object(_),
             ) => return Err(Refusal::InvalidJson),
         };
-        if head.headers.get("authorization").is_some_and(is_bearer) {
+        if head.headers.get_all("authorization").any(is_bearer) {
             return Err(Refusal::AmbiguousToken);
         }
         let (seed, serial) = split(entropy);

@@ -251,7 +251,7 @@ impl Listed {
             if n > 0 {
                 out.push(',');
             }
-            let risky = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+            let risky = cell.starts_with(FORMULA_BEGINS);
             let cell = if risky { alloc::format!("'{cell}") } else { (*cell).into() };
             if cell.contains(['"', ',', '\n', '\r']) {
                 out.push('"');
@@ -264,6 +264,10 @@ impl Listed {
         out.push_str("\r\n");
     }
 }
+
+/// How cells begin that a spreadsheet may take for a formula, in the wide forms as well.
+const FORMULA_BEGINS: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
 /// Header record of the CSV export.
 pub(super) const CSV_HEADER: &str =
@@ -323,14 +327,21 @@ mod tests {
 
     #[test]
     fn exports_are_safe_to_open() {
-        let mut ledger = Ledger::default();
-        ledger.record(issued("=cmd|'/c calc'!A1", 1000, 300));
-        let now = UnixTime::from_secs(1000);
-        let listed = ledger.find(now, "").next().unwrap();
-        let (mut csv, mut json) = (String::new(), String::new());
-        listed.write_csv(&mut csv);
-        listed.write_json(&mut json);
-        assert!(csv.starts_with("'=cmd|"), "{csv}");
-        assert!(json.contains("\"ttl\":\"5m0s\""), "{json}");
+        for (subject, cell) in [
+            ("=cmd|'/c calc'!A1", "'=cmd|'/c calc'!A1,"),
+            ("\n=1", "\"'\n=1\","),
+            ("\u{ff1d}1", "'\u{ff1d}1,"),
+            ("a=1", "a=1,"),
+        ] {
+            let mut ledger = Ledger::default();
+            ledger.record(issued(subject, 1000, 300));
+            let now = UnixTime::from_secs(1000);
+            let listed = ledger.find(now, "").next().unwrap();
+            let (mut csv, mut json) = (String::new(), String::new());
+            listed.write_csv(&mut csv);
+            listed.write_json(&mut json);
+            assert!(csv.starts_with(cell), "{csv}");
+            assert!(json.contains("\"ttl\":\"5m0s\""), "{json}");
+        }
     }
 }

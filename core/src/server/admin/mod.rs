@@ -307,11 +307,14 @@ fn session_of(call: &Call) -> Option<&str> {
         .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-/// Whether the browser speaks TLS, with us or with a proxy whose word counts.
+/// Whether the browser speaks TLS, with us or with a proxy whose word counts. Of a list, the first
+/// is what the browser speaks: whoever sends another keeps his own session from himself.
 fn is_https(call: &Call, setup: &Setup) -> bool {
-    call.tls
-        || (setup.trusted_proxies.trusts(call.peer.ip().into())
-            && call.head.headers.get("x-forwarded-proto") == Some(b"https"))
+    let forwarded = || {
+        let said = call.head.headers.get_str("x-forwarded-proto").unwrap_or_default();
+        said.split(',').next().unwrap_or_default().trim().eq_ignore_ascii_case("https")
+    };
+    call.tls || (setup.trusted_proxies.trusts(call.peer.ip().into()) && forwarded())
 }
 
 /// The part of a request's randomness that is for a session.
