@@ -17,7 +17,7 @@ use crate::login::paths::Places;
 use crate::login::requests::{Peer, Requests};
 use crate::login::store::TokenStore;
 use crate::login::surroundings::Surroundings;
-use crate::login::{client, context};
+use crate::login::{client, context, watcher};
 use crate::terminal;
 
 /// A watcher that is refreshing gets this long to finish.
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &args::Logout) -> Result<ExitCode, Failure> {
     };
     let forgotten = forget(&store, &name);
     let removed = remove(&path, &name);
+    warn_of_watch(&path, &name);
     forgotten.and(removed).and(revoked).map(|()| ExitCode::SUCCESS)
 }
 
@@ -64,6 +65,19 @@ fn remove(path: &std::path::Path, name: &ContextName) -> Result<(), Failure> {
         terminal::line(&format!("No context \"{}\" in {shown}.", name.as_str()));
     }
     Ok(())
+}
+
+/// A watch has its ID token in memory and knows nothing of this.
+fn warn_of_watch(path: &std::path::Path, name: &ContextName) {
+    if !watcher::is_running(path, name) {
+        return;
+    }
+    let pid = watcher::look(path, name).get("pid").and_then(serde_json::Value::as_u64);
+    let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    terminal::error_line(&format!(
+        "warning: a login --watch of this context is running{pid} and writes it again when it \
+         renews: end it too"
+    ));
 }
 
 /// What it takes to have the provider end the refresh token (RFC 7009), and with it what was made

@@ -139,11 +139,15 @@ fn a_terminal_that_closes_ends_a_watch_in_order_unless_it_is_to_outlive_it() {
 
     let mut running = Running::start(login);
     running.wait_for(is_renewal).unwrap();
+    let left = home.run(&["logout", "--token-store", "none"]);
+    assert!(left.code == Some(0) && left.err.contains("is running (pid "), "{left:?}");
     running.signal("-HUP");
     assert_eq!(running.end().code, Some(0));
     let seen = home.run(&["status", "-o", "json", "--token-store", "none"]).out;
     let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
     assert_eq!(seen["watcher"], serde_json::json!({"running": false}), "it has left no word");
+    let left = home.run(&["logout", "--token-store", "none"]);
+    assert!(left.code == Some(0) && left.err.is_empty(), "{left:?}");
 
     let login = home.login(&stub, &["--watch", "--force", "--id-token", &token]);
     let mut nohup = Command::new("sh");
