@@ -119,7 +119,12 @@ fn mend(path: &Path) -> std::io::Result<()> {
     let mut tail = Vec::new();
     file.take(window).read_to_end(&mut tail)?;
     let file = OpenOptions::new().write(true).open(path)?;
-    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = match tail.iter().rposition(|byte| *byte == b'\n') {
+        Some(at) => at + 1,
+        // Longer than any line of ours, so nobody knows what it is: it stays.
+        None if window < length => return Ok(()),
+        None => 0,
+    };
     let torn = tail.len() - whole;
     if torn > 0 {
         let torn = u64::try_from(torn).unwrap_or_default();

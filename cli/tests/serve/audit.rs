@@ -411,6 +411,32 @@ fn d15_a_start_goes_on_behind_lines_that_were_changed() {
     assert!(old == further && new.iter().copied().eq(1..=new.len() as u64), "{all:?}");
 }
 
+/// A start takes back what a killed process left half written, and nothing else: what is longer than
+/// any line of ours stays, and costs no memory to speak of.
+#[test]
+fn d15_a_start_leaves_a_line_that_is_not_ours() {
+    let provider = Provider::start();
+    let config = Config::new(&provider);
+    let path = config.audit_log();
+    let endless = format!("{{\"{}", "x".repeat(40_000_000));
+    fs::write(&path, &endless).unwrap();
+    let server = config.start().ready();
+    let resident = server.resident_kb();
+    assert!(resident < 32 * 1024, "{resident} kB");
+    exchange(&server, &provider, 1);
+    let config = server.stop();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(&endless));
+    let (_, ours) = text.split_at(endless.len());
+    assert!(ours.starts_with("\n{\"timestamp\""), "{ours:.80}");
+    // Half a line of ours goes.
+    fs::write(&path, format!("{}{{\"timestamp\":\"20", ours.trim_start())).unwrap();
+    let server = config.start().ready();
+    server.log.wait("of a line that was never finished removed");
+    exchange(&server, &provider, 1);
+    assert!(server.audit().iter().all(|line| parse(line)["seq"].is_u64()));
+}
+
 /// Checkpoints come by themselves while lines are written, also while requests never pause, and
 /// not for nothing.
 #[test]

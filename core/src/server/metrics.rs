@@ -20,9 +20,9 @@ pub struct Gauges {
     pub keys_age_secs: Option<u64>,
     /// Whether the keys may be used.
     pub keys_usable: bool,
-    /// Documents fetched from the provider.
+    /// How often the keys of the provider were got.
     pub fetches_ok: u64,
-    /// Fetches that failed.
+    /// How often that failed.
     pub fetches_failed: u64,
     /// Certificates that have not ended.
     pub active_certs: u64,
@@ -94,7 +94,7 @@ impl Metrics {
         }
         let usable = u64::from(gauges.keys_usable);
         gauge(&mut out, "keys_usable", "1 while the provider's keys may be used.", usable);
-        family(&mut out, "fetches", "counter", "Documents asked of the provider.");
+        family(&mut out, "fetches", "counter", "Attempts to get the keys of the provider.");
         let _ = writeln!(
             out,
             "talosctl_oidc_fetches_total{{outcome=\"ok\"}} {}\n\
