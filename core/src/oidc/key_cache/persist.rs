@@ -41,13 +41,14 @@ impl ImportError {
 }
 
 impl fmt::Display for ImportError {
+    /// Said of saved keys that are not used.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Format => "the saved keys cannot be read: delete the file, it is only a cache",
-            Self::OtherIssuer => "the saved keys belong to another issuer and are not used",
-            Self::TooOld => "the saved keys are too old, or dated in the future, and are not used",
-            Self::Jwks(_) => "the saved key set is not usable: delete the file, it is only a cache",
-            Self::HaveKeys => "the saved keys are not needed: keys have been fetched already",
+            Self::Format => "they cannot be read: delete the file, it is only a cache",
+            Self::OtherIssuer => "they belong to another issuer",
+            Self::TooOld => "they are too old, or dated in the future",
+            Self::Jwks(_) => "the set is not usable: delete the file, it is only a cache",
+            Self::HaveKeys => "keys have been fetched already",
         })
     }
 }
