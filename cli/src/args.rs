@@ -13,6 +13,8 @@ mod login;
 mod reading;
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "client")]
+mod tips;
 
 #[cfg(feature = "manual")]
 use std::path::PathBuf;
