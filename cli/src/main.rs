@@ -67,5 +67,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "manual")]
         Command::Man { folder } => manual::write(&folder),
     };
-    outcome.unwrap_or_else(|failure| failure.report())
+    outcome
+        .and_then(|code| terminal::all_written().map(|()| code))
+        .unwrap_or_else(|failure| failure.report())
 }

@@ -1,10 +1,15 @@
 //! Writing to the terminal: a closed pipe is no error, foreign text cannot move the cursor, and
 //! colours are for terminals whose owner has not set `NO_COLOR`.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::OnceLock;
 #[cfg(feature = "client")]
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::exit::Failure;
+
+/// Why standard output did not take something, the first time.
+static LOST: OnceLock<io::ErrorKind> = OnceLock::new();
 
 /// Leaves the colour again.
 const PLAIN: &str = "\x1b[0m";
@@ -40,7 +45,24 @@ pub(crate) fn line(text: &str) {
     #[cfg(feature = "client")]
     end_waiting();
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", printable(text)).and_then(|()| out.flush());
+    note(writeln!(out, "{}", printable(text)).and_then(|()| out.flush()));
+}
+
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error.kind());
+    }
+}
+
+/// Nothing, unless something that was to be on standard output is not.
+pub(crate) fn all_written() -> Result<(), Failure> {
+    LOST.get().map_or(Ok(()), |why| {
+        let text =
+            format!("standard output: {why}: what it was to hold is lost; write it elsewhere");
+        Err(Failure::local("output.not_writable", text))
+    })
 }
 
 /// Writes one line to standard output whose first word has a colour there.
@@ -54,8 +76,8 @@ pub(crate) fn marked_line(colour: Colour, word: &str, rest: &str) {
     } else {
         ("", "")
     };
-    let _ = writeln!(out, "{start}{}{end}{}", printable(word), printable(rest))
-        .and_then(|()| out.flush());
+    let line = writeln!(out, "{start}{}{end}{}", printable(word), printable(rest));
+    note(line.and_then(|()| out.flush()));
 }
 
 /// Writes one line to standard error.

@@ -16,6 +16,7 @@ use crate::exit::{Class, Failure};
 
 /// Flags of `exec`.
 #[derive(Args, Debug)]
+#[command(mut_arg("watch", |arg| arg.hide(true)))]
 #[command(override_usage = "talosctl-oidc exec [OPTIONS] [SERVER] -- COMMAND [ARGUMENT]...")]
 #[command(after_help = "The exit code is the command's; 126 when it cannot be started, 127 when \
                         there is no such command, and that of `login` when the login fails.")]

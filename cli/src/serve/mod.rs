@@ -59,11 +59,7 @@ pub(crate) fn run(args: &args::Serve) -> Result<ExitCode, Failure> {
 fn check(config: Option<&Path>) -> Result<ExitCode, Failure> {
     let loaded = load::load(config, 0, |settings, problems| {
         front::check(settings, problems);
-        if let Some(Some(material)) =
-            problems.keep(tls::Material::load(settings, tls::Keep::Nothing))
-        {
-            problems.keep(material.server());
-        }
+        tls::check(settings, problems);
         if let AuditLog::File(path) = &settings.audit_log {
             problems.keep(journal::writable(Path::new(path)));
         }

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use exchange_core::config::{SanName, Settings, TlsMode};
-use exchange_core::pki::{Renewal, San, TlsFile, TlsIdentity};
+use exchange_core::pki::{ClientCertificate, Renewal, San, TlsFile, TlsIdentity};
+use exchange_core::types::Rfc3339;
 use exchange_smol::files;
 use exchange_smol::names;
 use exchange_smol::tls::{ServerTls, ServerTlsOptions};
@@ -76,10 +77,33 @@ impl Material {
 
 /// Looks at a provided pair, so that what is wrong with it stands in the report of all the rest.
 pub(super) fn check_pair(settings: &Settings, problems: &mut Problems) {
-    if matches!(settings.tls, TlsMode::Files { .. })
-        && let Some(Some(pair)) = problems.keep(Material::load(settings, Keep::Nothing))
+    if matches!(settings.tls, TlsMode::Files { .. }) {
+        check(settings, problems);
+    }
+}
+
+/// Looks at what there is in any mode, and changes nothing.
+pub(super) fn check(settings: &Settings, problems: &mut Problems) {
+    if let Some(Some(material)) = problems.keep(Material::load(settings, Keep::Nothing))
+        && problems.keep(material.server()).is_some()
+        && material.own_ca.is_none()
     {
-        problems.keep(pair.server());
+        warn_of_times(&material.chain);
+    }
+}
+
+/// A pair that clients refuse is served all the same, as it may be renewed any moment, but not
+/// without a word.
+fn warn_of_times(chain: &[u8]) {
+    let leaf = std::str::from_utf8(chain).ok().and_then(|text| ClientCertificate::parse(text).ok());
+    let now = clock::now().wall;
+    let Some(leaf) = leaf else { return };
+    if leaf.not_after() < now {
+        let ended = Rfc3339(leaf.not_after());
+        log::warn(&format!("tls_cert ended at {ended}: clients refuse it until it is renewed"));
+    } else if leaf.not_before() > now {
+        let begins = Rfc3339(leaf.not_before());
+        log::warn(&format!("tls_cert begins at {begins}: is the clock of this machine right?"));
     }
 }
 

@@ -59,6 +59,23 @@ fn a_terminal_is_told_what_is_waited_for() {
 }
 
 #[test]
+fn what_standard_output_does_not_take_is_no_success() {
+    let home = Home::new();
+    for args in [&["version"][..], &["status"], &["completion", "bash"]] {
+        let mut command = home.command(args);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("[output.not_writable]"), "{args:?}: {said}");
+    }
+    // A reader that has seen enough is another matter.
+    let line = format!("{} completion bash | head -n 1", env!("CARGO_BIN_EXE_talosctl-oidc"));
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn machine_output_is_alone_on_standard_output() {
     let (home, stub) = (Home::new(), Stub::start());
     let mut running = Running::start(home.login(&stub, &["-o", "json"]));

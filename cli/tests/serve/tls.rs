@@ -303,6 +303,23 @@ fn s61_every_pair_of_the_vectors_is_judged_as_written() {
     assert!(cases >= 11, "{cases} cases");
 }
 
+#[test]
+fn s61_a_pair_that_has_ended_is_served_with_a_warning() {
+    let provider = Provider::start();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime-smol/tests/fixtures");
+    for (name, warned) in [("expired", true), ("server", false)] {
+        let cert = fixtures.join(format!("{name}.crt"));
+        let key = fixtures.join(format!("{name}.key"));
+        let config = config(&provider)
+            .set("tls_cert", cert.to_str().unwrap())
+            .set("tls_key", key.to_str().unwrap());
+        let (status, _, said) = config.check();
+        assert!(status.success(), "{said}");
+        let warning = "tls_cert ended at 2002-01-01T00:00:00Z";
+        assert_eq!(said.contains(warning), warned, "{said}");
+    }
+}
+
 /// A pair behind a link that is turned to another folder, as mounted secrets change: both files at
 /// one moment, without a change of what the paths say.
 #[test]
