@@ -128,6 +128,18 @@ fn a_watch_renews_in_time_and_ends_well() {
     assert_eq!(stub.count("authorize"), 1);
 }
 
+/// The same command, started by one that ignores SIGHUP or does not, whatever the tests were
+/// started by.
+#[cfg(target_os = "linux")]
+fn with_hangup(how: &str, login: &Command) -> Command {
+    let mut command = Command::new("env");
+    command.arg(format!("--{how}-signal=HUP"));
+    command.arg(login.get_program()).args(login.get_args());
+    command.env_clear().envs(login.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_that_closes_ends_a_watch_in_order_unless_it_is_to_outlive_it() {
@@ -137,7 +149,7 @@ fn a_terminal_that_closes_ends_a_watch_in_order_unless_it_is_to_outlive_it() {
     let login = home.login(&stub, &["--watch", "--id-token", &token]);
     let is_renewal = |line: &str| line.starts_with("Next renewal at ");
 
-    let mut running = Running::start(login);
+    let mut running = Running::start(with_hangup("default", &login));
     running.wait_for(is_renewal).unwrap();
     let left = home.run(&["logout", "--token-store", "none"]);
     assert!(left.code == Some(0) && left.err.contains("is running (pid "), "{left:?}");
@@ -150,12 +162,7 @@ fn a_terminal_that_closes_ends_a_watch_in_order_unless_it_is_to_outlive_it() {
     assert!(left.code == Some(0) && left.err.is_empty(), "{left:?}");
 
     let login = home.login(&stub, &["--watch", "--force", "--id-token", &token]);
-    let mut nohup = Command::new("sh");
-    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
-    nohup.arg(login.get_program()).args(login.get_args());
-    nohup.env_clear().envs(login.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    nohup.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Running::start(nohup);
+    let mut running = Running::start(with_hangup("ignore", &login));
     running.wait_for(is_renewal).unwrap();
     running.signal("-HUP");
     running.wait_for(is_renewal).expect("it goes on");
