@@ -101,7 +101,7 @@ pub(crate) enum Format {
     Yaml,
 }
 
-/// Which login `logout` and `status` are about.
+/// Which login a command is about.
 #[derive(Args, Debug)]
 pub(crate) struct Target {
     /// Name of the talosconfig context

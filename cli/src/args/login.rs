@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::client::{Client, Format, Store};
+use super::client::{Client, Format, Target};
 use super::reading::{port, switch};
 
 /// What to type, for those who have not done it before.
@@ -59,18 +59,9 @@ pub(crate) struct Login {
         env = "TALOSCTL_OIDC_LOGIN_CALLBACK_PORT"
     )]
     pub(crate) callback_port: Vec<u16>,
-    /// Name of the talosconfig context to write
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "oidc",
-        env = "TALOSCTL_OIDC_LOGIN_CONTEXT_NAME"
-    )]
-    pub(crate) context_name: String,
-    /// Path of the talosconfig [default: as talosctl has it: $TALOSCONFIG, $TALOS_HOME/config,
-    /// ~/.talos/config, the first that exists]
-    #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_TALOSCONFIG")]
-    pub(crate) talosconfig: Option<PathBuf>,
+    /// Which login.
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// PEM file of the only authority to trust for the exchange server, or of its own certificate
     #[arg(long, value_name = "PATH", env = "TALOSCTL_OIDC_LOGIN_SERVER_CA")]
     pub(crate) server_ca: Option<PathBuf>,
@@ -163,7 +154,4 @@ pub(crate) struct Login {
     /// Whether they are from the variable.
     #[arg(skip)]
     pub(crate) has_default_nodes: bool,
-    /// Where tokens are kept
-    #[arg(long, value_enum, default_value_t = Store::Auto, env = "TALOSCTL_OIDC_LOGIN_TOKEN_STORE")]
-    pub(crate) token_store: Store,
 }

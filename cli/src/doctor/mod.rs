@@ -58,7 +58,7 @@ async fn examine(args: &args::Login) -> Findings {
     local::environment(&mut found);
     let given = checked.given_source();
     if given.is_none()
-        && let Ok(store) = TokenStore::open(args.token_store, Prompt::Never)
+        && let Ok(store) = TokenStore::open(args.target.token_store, Prompt::Never)
     {
         checked.store = store;
     }
@@ -73,7 +73,7 @@ async fn examine(args: &args::Login) -> Findings {
     };
     let (provider_peer, server_peer) = checked.peers(pin);
     let case = Case {
-        context: checked.parsed("--context-name", &args.context_name),
+        context: checked.parsed("--context-name", &args.target.context_name),
         server,
         issuer: checked.parsed_if("--provider", args.provider.as_deref()),
         client_id: checked.parsed_if("--client-id", args.client_id.as_deref()),
@@ -110,7 +110,7 @@ async fn machine(
     case: &Case,
 ) -> Option<CacheEntry> {
     let now = clock::now().wall;
-    let ours = local::talosconfig(found, &checked.places, args.talosconfig.as_deref());
+    let ours = local::talosconfig(found, &checked.places, args.target.talosconfig.as_deref());
     let name = case.context.clone()?;
     if let Some(ours) = ours {
         local::context(found, &ours.path, &name, now);
@@ -119,7 +119,7 @@ async fn machine(
     if case.is_given {
         return None;
     }
-    let store = match TokenStore::open(args.token_store, Prompt::Never) {
+    let store = match TokenStore::open(args.target.token_store, Prompt::Never) {
         Ok(store) => store,
         Err(failure) => {
             let fix = "pass --token-store file";

@@ -202,7 +202,7 @@ impl<'a> Checked<'a> {
 
     /// The server of the last login of this context.
     pub(crate) fn last_server(&self) -> Option<String> {
-        let context = self.args.context_name.parse().ok()?;
+        let context = self.args.target.context_name.parse().ok()?;
         let entry = self.store.load(&context).ok()??;
         entry.server.map(String::from)
     }

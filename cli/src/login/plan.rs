@@ -56,10 +56,11 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
     let surroundings = Surroundings::of_process();
     let interactive = given.is_none() && surroundings.is_somebody_there(args);
     if given.is_none() {
-        checked.store = TokenStore::open(args.token_store, surroundings.prompt(interactive))?;
+        checked.store =
+            TokenStore::open(args.target.token_store, surroundings.prompt(interactive))?;
     }
     let (server, pin) = checked.server(given.is_some())?;
-    let context: Option<ContextName> = checked.parsed("--context-name", &args.context_name);
+    let context: Option<ContextName> = checked.parsed("--context-name", &args.target.context_name);
     let issuer: Option<Issuer> = checked.parsed_if("--provider", args.provider.as_deref());
     let client_id: Option<ClientId> = checked.parsed_if("--client-id", args.client_id.as_deref());
     let scopes = checked.scopes();
@@ -79,7 +80,7 @@ pub(crate) async fn of(args: &args::Login, in_memory: bool) -> Result<Plan, Fail
     let destination = if in_memory {
         Destination::Memory(Arc::default())
     } else {
-        let path = checked.places.talosconfig(args.talosconfig.as_deref())?.writable()?;
+        let path = checked.places.talosconfig(args.target.talosconfig.as_deref())?.writable()?;
         Destination::File(path)
     };
     // Where nothing need be written, it is no matter that it could not be.
